@@ -1,0 +1,1 @@
+"""The simulated ksmd, and what its work is worth."""

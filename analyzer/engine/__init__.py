@@ -1,0 +1,1 @@
+"""ksmd on plain arrays: no frames, no files, no clock, no randomness."""

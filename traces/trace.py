@@ -1,0 +1,204 @@
+"""A trace file: opened, checked, and read back a row group at a time."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from traces.errors import InputError
+from traces.schema import (
+    FACTS_KEY,
+    FORMAT_KEY,
+    FORMAT_VERSION,
+    KIND_KEY,
+    PAGE_SIZE,
+    PAGES,
+    SIDE_TABLES,
+    Facts,
+)
+from traces.table import footer_table, open_parquet
+
+Columns = dict[str, npt.NDArray[Any]]
+"""Column name → values; equally long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """An opened trace: its footer is read and checked, its pages are not.
+
+    Make one with `Trace.open`.
+    """
+
+    path: Path
+    facts: Facts
+    processes: pl.DataFrame
+    mappings: pl.DataFrame
+    epochs: pl.DataFrame
+    metadata: pq.FileMetaData
+
+    @classmethod
+    def open(cls, path: Path) -> "Trace":
+        """Raises InputError, naming the file, what was found and what was expected,
+        for anything that is not a trace this version can read."""
+        with open_parquet(path) as file:
+            metadata = file.metadata
+            schema = file.schema_arrow
+        values = dict(metadata.metadata or {})
+        _check_kind(path, values)
+        _check_columns(path, schema)
+        try:
+            facts = Facts.from_json(values.get(FACTS_KEY, b""))
+            tables = {name: _side_table(values, name) for name in SIDE_TABLES}
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        if facts.page_size != PAGE_SIZE:
+            raise InputError(
+                f"{path}: pages of {facts.page_size} bytes, expected {PAGE_SIZE}"
+            )
+        trace = cls(path, facts, **tables, metadata=metadata)
+        trace._check_tables()
+        return trace
+
+    def rows(self, epoch: int = 0) -> int:
+        """Pages stored for *epoch*."""
+        return int(self.epochs["rows"][epoch])
+
+    def chunks(self, columns: Sequence[str], epoch: int = 0) -> Iterator[Columns]:
+        """The rows of *epoch*, a row group at a time, decoded ahead in threads.
+
+        Raises InputError where the body is damaged or holds other than the footer
+        says.
+        """
+        wanted = [*columns, "epoch"] if self.epochs.height > 1 else list(columns)
+        groups = iter(range(self.metadata.num_row_groups))
+        workers = min(2, os.cpu_count() or 1)
+        seen = 0
+        with ThreadPoolExecutor(workers) as pool:
+
+            def submit(count: int) -> list[Future[Columns]]:
+                return [
+                    pool.submit(self._decode, group, wanted)
+                    for group in islice(groups, count)
+                ]
+
+            ahead = submit(workers + 1)
+            while ahead:
+                chunk = ahead.pop(0).result()
+                ahead += submit(1)
+                if "epoch" in wanted:
+                    keep = chunk.pop("epoch") == epoch
+                    chunk = {name: values[keep] for name, values in chunk.items()}
+                seen += len(chunk[columns[0]])
+                yield chunk
+        if seen != self.rows(epoch):
+            raise InputError(
+                f"{self.path}: {seen} rows in epoch {epoch}, "
+                f"expected {self.rows(epoch)} as its footer says"
+            )
+
+    def _decode(self, group: int, columns: list[str]) -> Columns:
+        # A ParquetFile of its own: one must not be shared between threads.
+        try:
+            with pq.ParquetFile(self.path, metadata=self.metadata) as file:
+                table = file.read_row_group(group, columns, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            line = (str(error).splitlines() or ["unreadable"])[0]
+            raise InputError(f"{self.path}: row group {group}: {line}") from error
+        if any(column.null_count for column in table.columns):
+            raise InputError(f"{self.path}: row group {group}: null values")
+        return {name: table[name].to_numpy() for name in columns}
+
+    def _check_tables(self) -> None:
+        for name, table, key in (
+            ("processes", self.processes, "process"),
+            ("mappings", self.mappings, "mapping"),
+            ("epochs", self.epochs, "epoch"),
+        ):
+            numbers = table[key].to_numpy()
+            if not np.array_equal(numbers, np.arange(len(numbers))):
+                raise InputError(
+                    f"{self.path}: table {name}: column {key} does not count 0, 1, 2…"
+                )
+        if self.epochs.height == 0:
+            raise InputError(f"{self.path}: no epoch, expected at least one")
+        owners = self.mappings["process"].to_numpy()
+        if len(owners) and not 0 <= owners.min() <= owners.max() < len(self.processes):
+            raise InputError(
+                f"{self.path}: a mapping of process {owners.max()}, "
+                f"expected 0 to {len(self.processes) - 1}"
+            )
+        if np.any(np.diff(owners) < 0):
+            raise InputError(f"{self.path}: table mappings: not sorted by process")
+        stored = int(self.epochs["rows"].sum())
+        if stored != self.metadata.num_rows:
+            raise InputError(
+                f"{self.path}: {self.metadata.num_rows} rows, expected {stored} "
+                "as its table of epochs says"
+            )
+
+
+def _check_kind(path: Path, values: dict[bytes, bytes]) -> None:
+    kind = values.get(KIND_KEY)
+    if kind is None or FORMAT_KEY not in values:
+        raise InputError(
+            f"{path}: a Parquet file, but not a ksm-analyze trace: "
+            f"its footer has no {KIND_KEY.decode()}"
+        )
+    if kind != b"trace":
+        raise InputError(
+            f"{path}: a ksm-analyze {kind.decode(errors='replace')}, expected a trace"
+        )
+    version = values[FORMAT_KEY].decode(errors="replace")
+    if not version.isdecimal() or not 1 <= int(version) <= FORMAT_VERSION:
+        raise InputError(
+            f"{path}: trace format {version}, expected 1 to {FORMAT_VERSION}",
+            hint="a newer ksm-analyze wrote it: update this one",
+        )
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    for expected in PAGES:
+        index = schema.get_field_index(expected.name)
+        if index < 0:
+            raise InputError(
+                f"{path}: column {expected.name} missing, found "
+                f"{', '.join(schema.names)}"
+            )
+        found = schema.field(index).type
+        if _plain(found) != _plain(expected.type):
+            raise InputError(
+                f"{path}: column {expected.name} is {found}, expected {expected.type}"
+            )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Other writers know no dictionaries, or longer strings: the same to a reader."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.string() if pa.types.is_large_string(kind) else kind
+
+
+def _side_table(values: dict[bytes, bytes], name: str) -> pl.DataFrame:
+    table = footer_table(values, name)
+    schema = SIDE_TABLES[name]
+    for expected in schema:
+        if expected.name not in table.column_names:
+            raise InputError(f"table {name}: column {expected.name} missing")
+        found = table.schema.field(expected.name).type
+        if _plain(found) != _plain(expected.type):
+            raise InputError(
+                f"table {name}: column {expected.name} is {found}, "
+                f"expected {expected.type}"
+            )
+    frame = pl.from_arrow(table.select(schema.names))
+    assert isinstance(frame, pl.DataFrame)
+    return frame

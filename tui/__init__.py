@@ -1,0 +1,1 @@
+"""Looking at a result on a terminal screen, or at a replay as it runs."""
