@@ -9,9 +9,10 @@ from itertools import accumulate, count, takewhile
 from pathlib import Path
 from typing import Any, Final
 
+from reference import ZERO, Page
+
 from analyzer.counters import KsmCounters
 from analyzer.knobs import KsmKnobs
-from reference import ZERO, Page
 
 FOLDER: Final = Path(__file__).parent / "golden" / "kernel-6.18"
 PATHS: Final = sorted(FOLDER.glob("*.json"))

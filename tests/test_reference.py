@@ -4,7 +4,6 @@ engine against if the kernel agrees with it, in mid-scan too."""
 from pathlib import Path
 
 import pytest
-
 from recordings import PATHS, Recording, comparable, kernel_view
 from reference import Ksmd
 
