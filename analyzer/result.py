@@ -4,13 +4,32 @@ Computes nothing. Every table is a polars frame whose columns docs/savings.md
 defines; a row's `process` and `mapping` are numbers within the replayed trace.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analyzer.counters import KsmCounters
 from analyzer.knobs import KsmKnobs
+from traces.errors import InputError, UsageError
+from traces.schema import FORMAT_KEY, KIND_KEY
+from traces.table import footer_table, footer_values, open_parquet, replacing
+
+RESULT_FORMAT: Final = 1
+"""Raised whenever an older reader would misread a newer result."""
+
+RESULT_KEY: Final = b"ksm_analyze.result"
+"""Footer key: everything of a result that is not a table, as JSON."""
+
+_BODY: Final = "process_passes"
+"""The longest table: a saved result's rows. The others are in the footer."""
+
+_Record = TypeVar("_Record")
 
 
 class Pass(NamedTuple):
@@ -100,5 +119,231 @@ class ReplayResult:
     processes: pl.DataFrame
     workloads: pl.DataFrame
     mappings: pl.DataFrame
+    kinds: pl.DataFrame
+    """The mappings by what they are: heap, stack, anon, file…"""
     contents: pl.DataFrame
     """The contents that save most, in that order."""
+
+    def save(self, path: Path) -> None:
+        """Write one Parquet file, laid out like a trace, atomically (mode 0600).
+
+        Raises OutputError where that is impossible.
+        """
+        values = {
+            KIND_KEY.decode(): "result",
+            FORMAT_KEY.decode(): str(RESULT_FORMAT),
+            RESULT_KEY.decode(): json.dumps(
+                self._plain(), sort_keys=True, allow_nan=False
+            ),
+        }
+        for name in TABLES:
+            if name != _BODY:
+                values |= footer_values(name, _arrow(getattr(self, name)))
+        body = _arrow(getattr(self, _BODY))
+        with (
+            replacing(path) as temporary,
+            pq.ParquetWriter(temporary, body.schema, compression="zstd") as file,
+        ):
+            file.write_table(body)
+            file.add_key_value_metadata(values)
+
+    @classmethod
+    def load(cls, path: Path) -> "ReplayResult":
+        """A result equal to the saved one.
+
+        Raises InputError for anything else, naming what was found and expected.
+        """
+        with open_parquet(path) as file:
+            values = dict(file.metadata.metadata or {})
+            _check_kind(path, values)
+            try:
+                body = file.read(use_threads=False)
+            except (OSError, pa.ArrowException) as error:
+                line = (str(error).splitlines() or ["unreadable"])[0]
+                raise InputError(f"{path}: damaged rows: {line}") from error
+        try:
+            tables = {
+                name: body if name == _BODY else footer_table(values, name)
+                for name in TABLES
+            }
+            fields = _records(values.get(RESULT_KEY, b""))
+            fields.update((name, _frame(name, table)) for name, table in tables.items())
+            return cls(**fields)
+        except (InputError, UsageError) as error:
+            raise InputError(f"{path}: {error}") from error
+
+    def _plain(self) -> dict[str, Any]:
+        return {
+            "trace": asdict(self.trace),
+            "knobs": asdict(self.knobs),
+            "policy": self.policy,
+            "settled": self.settled,
+            **{name: getattr(self, name)._asdict() for name in _TUPLES},
+        }
+
+
+_PROCESS_FIGURES: Final = (
+    "pages",
+    "zero_pages",
+    "fill_pages",
+    "ksm_rmap_items",
+    "ksm_merging_pages",
+    "ksm_zero_pages",
+    "ksm_process_profit",
+    "pages_saved_zero",
+    "pages_saved_nonzero",
+    "pages_unmerged",
+    "pages_cross",
+    "ideal_saved_zero",
+    "ideal_saved_nonzero",
+)
+
+_MAPPING_FIGURES: Final = (
+    "pages",
+    "zero_pages",
+    "fill_pages",
+    "ksm_merging_pages",
+    "ksm_zero_pages",
+    "pages_saved_zero",
+    "pages_saved_nonzero",
+)
+
+TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "passes": ("wakeups", *KsmCounters._fields),
+    "process_passes": (
+        "full_scans",
+        "process",
+        "ksm_rmap_items",
+        "ksm_merging_pages",
+        "ksm_zero_pages",
+        "pages_unshared",
+    ),
+    "processes": (
+        "process",
+        "host",
+        "pid",
+        "comm",
+        "workload",
+        "user",
+        "unit",
+        "container",
+        "pod",
+        "vm",
+        *_PROCESS_FIGURES,
+    ),
+    "workloads": ("workload", "processes", *_PROCESS_FIGURES),
+    "mappings": (
+        "mapping",
+        "process",
+        "host",
+        "pid",
+        "comm",
+        "workload",
+        "kind",
+        "name",
+        "start_vpn",
+        *_MAPPING_FIGURES,
+    ),
+    "kinds": ("kind", "mappings", *_MAPPING_FIGURES),
+    "contents": (
+        "digest",
+        "what",
+        "copies",
+        "frames",
+        "processes",
+        "workloads",
+        "whose",
+        "pages_saved",
+    ),
+}
+"""Table → the columns every result has; docs/savings.md says what each means."""
+
+_TUPLES: Final[Mapping[str, Any]] = {
+    "counters": KsmCounters,
+    "savings": Savings,
+    "ideal": Ideal,
+    "sharing": Sharing,
+    "composition": Composition,
+}
+
+# `workload` is a text, `workloads` and `processes` are numbers.
+_TEXTS: Final = frozenset(
+    {"host", "comm", "workload", "user", "unit", "container", "pod", "vm"}
+    | {"kind", "name", "what", "whose"}
+)
+
+
+def _check_kind(path: Path, values: Mapping[bytes, bytes]) -> None:
+    kind = values.get(KIND_KEY)
+    if kind is None or FORMAT_KEY not in values:
+        raise InputError(
+            f"{path}: a Parquet file, but not a ksm-analyze result: "
+            f"its footer has no {KIND_KEY.decode()}"
+        )
+    if kind != b"result":
+        raise InputError(
+            f"{path}: a ksm-analyze {kind.decode(errors='replace')}, expected a result"
+        )
+    version = values[FORMAT_KEY].decode(errors="replace")
+    if version != str(RESULT_FORMAT):
+        raise InputError(
+            f"{path}: result format {version}, expected {RESULT_FORMAT}",
+            hint="another version of ksm-analyze wrote it: replay the trace again",
+        )
+
+
+def _records(text: bytes) -> dict[str, Any]:
+    """The fields of a result that are no tables, every type checked."""
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise TypeError("expected an object")
+        policy, settled = values["policy"], values["settled"]
+        if not isinstance(policy, str) or not isinstance(settled, bool):
+            raise TypeError("policy or settled is of another type")
+        return {
+            "trace": _record(TraceInfo, values["trace"]),
+            "knobs": _record(KsmKnobs, values["knobs"]),
+            "policy": policy,
+            "settled": settled,
+            **{name: _record(kind, values[name]) for name, kind in _TUPLES.items()},
+        }
+    except KeyError as error:
+        raise InputError(f"the footer's result has no {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"the footer's result is damaged: {error}") from error
+
+
+def _record(kind: type[_Record], values: Any) -> _Record:
+    for name, expected in get_type_hints(kind).items():
+        value = values[name]
+        plain = list if expected == list[str] else expected
+        if type(value) is not plain:
+            raise TypeError(f"{name} is {value!r}, expected {plain.__name__}")
+        if plain is list and not all(isinstance(item, str) for item in value):
+            raise TypeError(f"{name} holds other than text")
+    return kind(**values)
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _frame(name: str, table: pa.Table) -> pl.DataFrame:
+    try:
+        table.validate(full=True)
+        frame = pl.from_arrow(table)
+    except (pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise InputError(f"table {name} is damaged") from error
+    assert isinstance(frame, pl.DataFrame)
+    for column in TABLES[name]:
+        if column not in frame.columns:
+            raise InputError(f"table {name}: column {column} missing")
+        found = frame[column]
+        if column in _TEXTS:
+            fits = found.dtype in (pl.String, pl.Categorical)
+        else:
+            fits = found.dtype.is_integer() and not found.null_count()
+        if not fits:
+            raise InputError(f"table {name}: column {column} holds other values")
+    return frame
