@@ -1,0 +1,296 @@
+"""ksmd's scan, function for function as in mm/ksm.c of Linux 6.18.
+
+What is simulated is a snapshot: nothing is written, forked or unmapped while ksmd
+works. Then no KSM page ever loses a mapping, so no stable node goes stale. Hash
+lookups by content stand for the two red-black trees; docs/model.md tells where
+that can be seen.
+"""
+
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.engine.state import (
+    CHAINS,
+    CHANGES,
+    CURSOR,
+    DUPS,
+    FORKED,
+    FRAMES_USED,
+    FULL_SCANS,
+    GONE,
+    HAS_ITEM,
+    IN_FOLIO,
+    IN_STABLE,
+    IN_UNSTABLE,
+    ITEMS,
+    KSM_ZERO,
+    MEMBERS,
+    NODES,
+    NONE,
+    PLACE,
+    SCANNED,
+    SHARED,
+    SHARING,
+    SKIPPED,
+    SPLIT_ZERO,
+    UNSHARED,
+    UNSTABLE_SCAN,
+    ZERO_PAGES,
+    State,
+)
+
+# nogil lets a screen stay alive beside a replay; the disk cache makes the second
+# run start at once.
+jit: Final = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
+inlined: Final = numba.njit(
+    nogil=True, cache=True, boundscheck=False, error_model="numpy", inline="always"
+)
+
+_IN_TREE: Final = IN_UNSTABLE | IN_STABLE
+_OUT: Final = np.uint8(255 - IN_UNSTABLE)
+
+
+@jit
+def wake_up(
+    state: State,
+    pages_to_scan: int,
+    max_page_sharing: int,
+    use_zero_pages: bool,
+    smart_scan: bool,
+    zero_contents: int,
+) -> bool:
+    """One wake-up of ksmd (ksm_do_scan). True when it ended a full scan.
+
+    Processes at most *pages_to_scan* pages; pages that smart scan skips and items
+    whose page is gone cost nothing; reaching the end of the list costs one attempt.
+    Contents 0 ≤ c < *zero_contents* are zero.
+    """
+    where, frame, checksum = state.where, state.frame, state.checksum
+    age, skips = state.age, state.skips
+    content, ksm = state.content, state.ksm
+    index, totals = state.index, state.totals
+    end = len(where)
+    scan = totals[FULL_SCANS]
+    item = totals[CURSOR]
+    # Kept in registers: one array store per page would halve the speed.
+    budget = pages_to_scan
+    unshared = items = sharing = skipped = changes = zeros = made = chains = dups = 0
+    while item < end and budget > 0:
+        i = item
+        item += 1
+        was = where[i]
+        if was & IN_STABLE:
+            budget -= 1
+            continue
+        if was & GONE:
+            if was & HAS_ITEM:
+                items -= 1
+                unshared -= was & IN_UNSTABLE
+                changes += 1
+                where[i] = was & GONE
+            continue
+        if not was & HAS_ITEM:
+            items += 1
+            was |= HAS_ITEM
+        page = frame[i]
+        merged = was & FORKED and ksm[page]
+        if smart_scan and not merged:
+            # should_skip_rmap_item()
+            years = age[i]
+            if years != 255:
+                age[i] = years + 1
+            if years >= 3:
+                if skips[i]:
+                    skips[i] -= 1
+                    skipped += 1
+                    unshared -= was & IN_UNSTABLE
+                    where[i] = was & _OUT
+                    continue
+                skips[i] = _skip_age(years)
+        budget -= 1
+        # cmp_and_merge_page()
+        unshared -= was & IN_UNSTABLE
+        was &= _OUT
+        if merged:
+            # A fork relative made this page a KSM page: no checksum, no limit.
+            bytes_ = content[page]
+            if index[bytes_, MEMBERS] and index[bytes_, PLACE] == page:
+                _join(index, bytes_, max_page_sharing)
+            where[i] = was | IN_STABLE
+            sharing += 1
+            changes += 1
+            continue
+        bytes_ = content[page]
+        if checksum[i] != bytes_:
+            checksum[i] = bytes_
+            where[i] = was
+            continue
+        if bytes_ < 0:
+            where[i] = was | IN_UNSTABLE
+            unshared += 1
+            continue
+        where[i] = was
+        if use_zero_pages and bytes_ < zero_contents:
+            detached = was & IN_FOLIO and _split(state, page, zero_contents)
+            if not detached:
+                where[i] = was | KSM_ZERO
+                zeros += 1
+                continue
+            # The split took the page away; the scan goes on with the detached page.
+        # stable_tree_search()
+        if index[bytes_, MEMBERS]:
+            if was & IN_FOLIO:
+                _split(state, page, zero_contents)
+                if where[i] & GONE:
+                    continue
+            frame[i] = index[bytes_, PLACE]
+            _join(index, bytes_, max_page_sharing)
+            where[i] = was | IN_STABLE
+            sharing += 1
+            changes += 1
+            continue
+        # unstable_tree_search_insert()
+        if index[bytes_, UNSTABLE_SCAN] != scan:
+            index[bytes_, PLACE] = i
+            index[bytes_, UNSTABLE_SCAN] = scan
+            where[i] |= IN_UNSTABLE
+            unshared += 1
+            continue
+        # try_to_merge_two_pages()
+        other = index[bytes_, PLACE]
+        found = where[other]
+        if found & GONE or (was & FORKED and frame[other] == page):
+            continue
+        if (was | found) & IN_FOLIO and not _split_both(state, i, other, zero_contents):
+            continue
+        # stable_tree_insert()
+        index[bytes_, UNSTABLE_SCAN] = NONE
+        if max_page_sharing > 2:
+            index[bytes_, PLACE] = page
+            index[bytes_, MEMBERS] = 2
+        earlier = index[bytes_, NODES]
+        index[bytes_, NODES] = earlier + 1
+        chains += earlier == 1
+        dups += (earlier == 1) + (earlier >= 1)
+        if was & FORKED:
+            ksm[page] = True
+        frame[other] = page
+        where[other] = (found & _OUT) | IN_STABLE
+        where[i] = was | IN_STABLE
+        unshared -= 1
+        made += 1
+    totals[SCANNED] += pages_to_scan - budget
+    totals[UNSHARED] += unshared
+    totals[ITEMS] += items
+    totals[SHARED] += made
+    totals[SHARING] += sharing + made
+    totals[CHAINS] += chains
+    totals[DUPS] += dups
+    totals[SKIPPED] += skipped
+    totals[ZERO_PAGES] += zeros
+    totals[CHANGES] += changes + made + zeros
+    ended = budget > 0
+    totals[CURSOR] = 0 if ended else item
+    if ended:
+        totals[FULL_SCANS] += 1
+    return ended
+
+
+@inlined
+def _skip_age(years: int) -> int:
+    """skip_age(): how many visits are passed over next."""
+    if years <= 3:
+        return 1
+    if years <= 5:
+        return 2
+    return 4 if years <= 8 else 8
+
+
+@inlined
+def _join(index: npt.NDArray[np.int32], content: int, max_page_sharing: int) -> None:
+    """stable_tree_append(): one member more, and perhaps no room for another."""
+    members = index[content, MEMBERS] + 1
+    index[content, MEMBERS] = members if members < max_page_sharing else 0
+
+
+@jit
+def _split(state: State, page: int, zero_contents: int) -> bool:
+    """split_huge_page(): every zero subpage gives way to the shared zero page.
+
+    Uncounted by KSM (Linux 6.12, folio_split unmapping zero-filled subpages).
+    False when the folio had been split before.
+    """
+    folio = state.folio[page]
+    if folio == NONE or state.folio_split[folio]:
+        return False
+    state.folio_split[folio] = True
+    state.totals[CHANGES] += 1
+    for at in range(state.folio_start[folio], state.folio_start[folio + 1]):
+        member = state.folio_items[at]
+        if 0 <= state.content[state.frame[member]] < zero_contents:
+            state.where[member] |= SPLIT_ZERO
+    return True
+
+
+@jit
+def _split_both(state: State, i: int, other: int, zero_contents: int) -> bool:
+    """Split the folios of two items about to merge. Whether they still can."""
+    where = state.where
+    page, other_page = state.frame[i], state.frame[other]
+    folio = state.folio[page]
+    same = folio != NONE and folio == state.folio[other_page]
+    if same and _split(state, page, zero_contents):
+        return False
+    _split(state, page, zero_contents)
+    if where[i] & GONE:
+        return False
+    _split(state, other_page, zero_contents)
+    if where[other] & GONE:
+        # The page had already been made a KSM page; it is un-merged: a copy.
+        _copy(state, i)
+        return False
+    return True
+
+
+@jit
+def _copy(state: State, i: int) -> None:
+    copy = state.totals[FRAMES_USED]
+    state.totals[FRAMES_USED] += 1
+    state.content[copy] = state.content[state.frame[i]]
+    state.frame[i] = copy
+    state.where[i] &= np.uint8(255 - FORKED - IN_FOLIO)
+
+
+@jit
+def tally(
+    where: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int64],
+    out: npt.NDArray[np.int64],
+) -> None:
+    """Count each process's items: out[process] = rmap_items, merging, zero, unshared.
+
+    *starts* is int64[processes + 1], where each process's items begin.
+    """
+    for process in range(len(starts) - 1):
+        items = merging = zero = unshared = 0
+        for i in range(starts[process], starts[process + 1]):
+            bits = where[i]
+            items += (bits & HAS_ITEM) >> 2
+            merging += (bits & IN_STABLE) >> 1
+            zero += (bits & KSM_ZERO) >> 5
+            unshared += bits & IN_UNSTABLE
+        out[process, 0] = items
+        out[process, 1] = merging
+        out[process, 2] = zero
+        out[process, 3] = unshared
+
+
+def full_scan(state: State, **settings: Any) -> int:
+    """Wake up until a full scan has ended; returns how often."""
+    wakeups = 1
+    while not wake_up(state, **settings):
+        wakeups += 1
+    return wakeups
