@@ -4,6 +4,7 @@ Computes nothing. Every table is a polars frame whose columns docs/savings.md
 defines; a row's `process` and `mapping` are numbers within the replayed trace.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +26,9 @@ RESULT_FORMAT: Final = 1
 
 RESULT_KEY: Final = b"ksm_analyze.result"
 """Footer key: everything of a result that is not a table, as JSON."""
+
+SUM_KEY: Final = b"ksm_analyze.checksum"
+"""Footer key: over the others, because flipped bits in Arrow data crash readers."""
 
 _BODY: Final = "process_passes"
 """The longest table: a saved result's rows. The others are in the footer."""
@@ -139,10 +143,15 @@ class ReplayResult:
         for name in TABLES:
             if name != _BODY:
                 values |= footer_values(name, _arrow(getattr(self, name)))
+        values[SUM_KEY.decode()] = _checksum(
+            {key.encode(): text.encode() for key, text in values.items()}
+        )
         body = _arrow(getattr(self, _BODY))
         with (
             replacing(path) as temporary,
-            pq.ParquetWriter(temporary, body.schema, compression="zstd") as file,
+            pq.ParquetWriter(
+                temporary, body.schema, compression="zstd", store_schema=False
+            ) as file,
         ):
             file.write_table(body)
             file.add_key_value_metadata(values)
@@ -153,24 +162,25 @@ class ReplayResult:
 
         Raises InputError for anything else, naming what was found and expected.
         """
-        with open_parquet(path) as file:
-            values = dict(file.metadata.metadata or {})
-            _check_kind(path, values)
-            try:
-                body = file.read(use_threads=False)
-            except (OSError, pa.ArrowException) as error:
-                line = (str(error).splitlines() or ["unreadable"])[0]
-                raise InputError(f"{path}: damaged rows: {line}") from error
         try:
-            tables = {
-                name: body if name == _BODY else footer_table(values, name)
-                for name in TABLES
-            }
+            with open_parquet(path) as file:
+                values = dict(file.metadata.metadata or {})
+                _check_kind(path, values)
+                if values.pop(SUM_KEY, b"").decode() != _checksum(values):
+                    raise InputError(f"{path}: damaged: its footer's checksum differs")
+                body = file.read(use_threads=False)
             fields = _records(values.get(RESULT_KEY, b""))
-            fields.update((name, _frame(name, table)) for name, table in tables.items())
+            for name in TABLES:
+                table = body if name == _BODY else footer_table(values, name)
+                fields[name] = _frame(name, table)
             return cls(**fields)
         except (InputError, UsageError) as error:
-            raise InputError(f"{path}: {error}") from error
+            told = str(error).startswith(f"{path}: ")
+            text = str(error) if told else f"{path}: {error}"
+            raise InputError(text, error.hint) from error
+        except _DAMAGE as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{path}: damaged: {line}") from error
 
     def _plain(self) -> dict[str, Any]:
         return {
@@ -258,6 +268,14 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Table → the columns every result has; docs/savings.md says what each means."""
 
+# What pyarrow and polars raise on files whose bits have flipped.
+_DAMAGE: Final = (
+    OSError,
+    ValueError,
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+)
+
 _TUPLES: Final[Mapping[str, Any]] = {
     "counters": KsmCounters,
     "savings": Savings,
@@ -330,20 +348,30 @@ def _arrow(frame: pl.DataFrame) -> pa.Table:
 
 
 def _frame(name: str, table: pa.Table) -> pl.DataFrame:
-    try:
-        table.validate(full=True)
-        frame = pl.from_arrow(table)
-    except (pa.ArrowException, pl.exceptions.PolarsError) as error:
-        raise InputError(f"table {name} is damaged") from error
-    assert isinstance(frame, pl.DataFrame)
     for column in TABLES[name]:
-        if column not in frame.columns:
+        if column not in table.column_names:
             raise InputError(f"table {name}: column {column} missing")
-        found = frame[column]
+        found = table[column]
         if column in _TEXTS:
-            fits = found.dtype in (pl.String, pl.Categorical)
+            fits = _is_text(found.type)
         else:
-            fits = found.dtype.is_integer() and not found.null_count()
+            fits = pa.types.is_integer(found.type) and not found.null_count
         if not fits:
             raise InputError(f"table {name}: column {column} holds other values")
+    table.validate(full=True)
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
     return frame
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _checksum(values: Mapping[bytes, bytes]) -> str:
+    sums = hashlib.blake2b(digest_size=16)
+    for key in sorted(values):
+        sums.update(b"%d %d " % (len(key), len(values[key])) + key + values[key])
+    return sums.hexdigest()

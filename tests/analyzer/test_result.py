@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from results import HOSTILE, empty, equal, result
 
-from analyzer.result import RESULT_KEY, TABLES, ReplayResult
+import analyzer.result
+from analyzer.result import RESULT_KEY, SUM_KEY, TABLES, ReplayResult
 from traces.errors import InputError, OutputError
 from traces.schema import FORMAT_KEY, KIND_KEY
 
@@ -58,10 +59,14 @@ def test_any_other_parquet_file_is_not_a_result(tmp_path):
 
 
 def rewritten(saved: Path, path: Path, changes: dict[bytes, bytes | None]) -> Path:
+    """*saved* with another footer, as a foreign writer with good intent makes it."""
     table = pq.read_table(saved)
     values = dict(pq.ParquetFile(saved).metadata.metadata) | changes
     kept = {key: value for key, value in values.items() if value is not None}
-    with pq.ParquetWriter(path, table.schema.remove_metadata()) as file:
+    del kept[SUM_KEY]
+    kept[SUM_KEY] = analyzer.result._checksum(kept).encode()
+    schema = table.schema.remove_metadata()
+    with pq.ParquetWriter(path, schema, store_schema=False) as file:
         file.write_table(table.replace_schema_metadata())
         file.add_key_value_metadata(kept)
     return path
