@@ -1,0 +1,20 @@
+"""What a report is asked to show, and the room it has for it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The same for every format; each takes from it what concerns it."""
+
+    by: str = "workload"
+    """Which table: a key of `analyzer.report.columns.TABLES`."""
+    rows: int | None = None
+    """At most so many of its rows; None leaves it to the format."""
+    width: int = 80
+    """Cells of the terminal."""
+    colour: bool = False
+    ascii: bool = True
+    """Bars of characters every terminal, log and mail can show."""
+    hint: str = ""
+    """A last line for people at a terminal: what to try next."""

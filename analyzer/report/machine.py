@@ -1,0 +1,118 @@
+"""The reports other programs read: JSON, whose keys are a contract, and CSV.
+
+Figures are exact integers under the names of docs/savings.md; nothing is rounded,
+and there is no NaN.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import polars as pl
+
+from analyzer.report.columns import TABLES, ranked
+from analyzer.report.escape import printable
+from analyzer.report.layout import Layout
+from analyzer.result import ReplayResult, TraceInfo
+from traces.schema import PAGE_SIZE
+
+REPLAY_SCHEMA: Final = "ksm-analyze/replay/1"
+"""Changes its number only when a key goes or changes its meaning."""
+
+INFO_SCHEMA: Final = "ksm-analyze/info/1"
+
+
+def replay_json(result: ReplayResult, layout: Layout) -> str:
+    """One object; docs/commands/replay.md lists its keys. Mappings can be many, so
+    they are in it only when *layout.by* asks for them."""
+    savings = result.savings
+    document: dict[str, Any] = {
+        "schema": REPLAY_SCHEMA,
+        "generated_by": generated_by(),
+        "trace": trace_object(result.trace),
+        "knobs": result.knobs.as_files(),
+        "policy": result.policy,
+        "settled": result.settled,
+        "counters": result.counters._asdict(),
+        "savings": {
+            "pages_saved_zero": savings.pages_saved_zero,
+            "pages_saved_nonzero": savings.pages_saved_nonzero,
+            "bytes_saved_zero": savings.pages_saved_zero * PAGE_SIZE,
+            "bytes_saved_nonzero": savings.pages_saved_nonzero * PAGE_SIZE,
+            "pages_saved_by_split": savings.pages_saved_by_split,
+        },
+        "ideal": result.ideal._asdict(),
+        "sharing": result.sharing._asdict(),
+        "composition": result.composition._asdict(),
+        "passes": _objects(result.passes),
+        "workloads": _objects(result.workloads),
+        "processes": _objects(result.processes),
+        "kinds": _objects(result.kinds),
+        "contents": _objects(result.contents),
+    }
+    if layout.by == "mapping":
+        document["mappings"] = _objects(result.mappings)
+    return json_text(document)
+
+
+def replay_csv(result: ReplayResult, layout: Layout) -> str:
+    """The table *layout.by* as it is in the result, a header line first."""
+    table = TABLES[layout.by]
+    frame: pl.DataFrame = getattr(result, table.frame)
+    rows = ranked(table, frame).select(frame.columns)
+    if layout.rows:
+        rows = rows.head(layout.rows)
+    return csv_text(rows.columns, rows.iter_rows())
+
+
+def trace_object(trace: TraceInfo) -> dict[str, Any]:
+    """`trace` in both schemas."""
+    return asdict(trace)
+
+
+def generated_by() -> str:
+    """This program and its version."""
+    try:
+        return f"ksm-analyze {version('ksm-analyze')}"
+    except PackageNotFoundError:
+        return "ksm-analyze"
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """*document* with a line for every key and every row, in ASCII.
+
+    Compact, and yet a line-wise diff of two reports says what changed.
+    """
+    members = (f"{_dumped(key)}:{_member(value)}" for key, value in document.items())
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def csv_text(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """RFC 4180 but for the line ends, which are newlines; a record is one line,
+    because control characters in names are written as `\\xNN`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(
+            [printable(cell) if isinstance(cell, str) else cell for cell in row]
+        )
+    return out.getvalue()
+
+
+def _objects(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    return frame.rows(named=True)
+
+
+def _member(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(map(_dumped, value)) + "\n]"
+    return _dumped(value)
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
