@@ -76,12 +76,14 @@ class Trace:
         """The rows of *epoch*, a row group at a time, decoded ahead in threads.
 
         Raises InputError where the body is damaged or holds other than the footer
-        says.
+        says; with `mapping` among *columns* also for an unknown mapping, with `vpn`
+        too for rows out of order.
         """
         wanted = [*columns, "epoch"] if self.epochs.height > 1 else list(columns)
         groups = iter(range(self.metadata.num_row_groups))
         workers = min(2, os.cpu_count() or 1)
         seen = 0
+        last = (-1, -1)
         with ThreadPoolExecutor(workers) as pool:
 
             def submit(count: int) -> list[Future[Columns]]:
@@ -98,6 +100,7 @@ class Trace:
                     keep = chunk.pop("epoch") == epoch
                     chunk = {name: values[keep] for name, values in chunk.items()}
                 seen += len(chunk[columns[0]])
+                last = self._check_rows(chunk, last)
                 yield chunk
         if seen != self.rows(epoch):
             raise InputError(
@@ -116,6 +119,32 @@ class Trace:
         if any(column.null_count for column in table.columns):
             raise InputError(f"{self.path}: row group {group}: null values")
         return {name: table[name].to_numpy() for name in columns}
+
+    def _check_rows(self, chunk: Columns, last: tuple[int, int]) -> tuple[int, int]:
+        """Whether *chunk* goes on where (mapping, vpn) *last* ended; returns its own."""
+        mapping = chunk.get("mapping")
+        if mapping is None or len(mapping) == 0:
+            return last
+        vpn = chunk.get("vpn", np.zeros(0, np.int64))
+        steps = np.diff(mapping, prepend=last[0])
+        ordered = steps >= 0
+        if len(vpn):
+            ordered = (steps > 0) | (ordered & (np.diff(vpn, prepend=last[1]) > 0))
+        if not ordered.all():
+            at = int(np.argmin(ordered))
+            before = (mapping[at - 1], vpn[at - 1] if len(vpn) else "") if at else last
+            raise InputError(
+                f"{self.path}: rows out of order: mapping {mapping[at]}"
+                f"{f' page {vpn[at]}' if len(vpn) else ''} after mapping {before[0]}"
+                f"{f' page {before[1]}' if len(vpn) else ''}, expected ascending"
+            )
+        if mapping[0] < 0 or mapping[-1] >= self.mappings.height:
+            strange = mapping[0] if mapping[0] < 0 else mapping[-1]
+            raise InputError(
+                f"{self.path}: a page of mapping {strange}, "
+                f"expected 0 to {self.mappings.height - 1}"
+            )
+        return int(mapping[-1]), int(vpn[-1]) if len(vpn) else -1
 
     def _check_tables(self) -> None:
         for name, table, key in (

@@ -62,7 +62,7 @@ def content_numbers(
 
 
 @jit
-def _scatter(digests, lo, hi, shift, zero, cursor, part, row, numbers):  # type: ignore[no-untyped-def]
+def _scatter(digests, lo, hi, shift, zero, cursor, part, row, numbers):
     for i in range(lo, hi):
         x = digests[i]
         if x == zero:
@@ -77,7 +77,7 @@ def _scatter(digests, lo, hi, shift, zero, cursor, part, row, numbers):  # type:
 
 
 @jit
-def _number(first, last, bits, starts, ends, part, row, numbers, count):  # type: ignore[no-untyped-def]
+def _number(first, last, bits, starts, ends, part, row, numbers, count):
     """Number the repeated contents of some parts from *count*; returns the next."""
     bits_ = np.uint64(bits)
     one = np.uint64(1)
@@ -139,7 +139,7 @@ def _number(first, last, bits, starts, ends, part, row, numbers, count):  # type
 
 
 @jit
-def _close(numbers, lo, hi, first, gap):  # type: ignore[no-untyped-def]
+def _close(numbers, lo, hi, first, gap):
     for i in range(lo, hi):
         if numbers[i] >= first:
             numbers[i] -= gap

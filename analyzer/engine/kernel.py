@@ -71,7 +71,7 @@ def wake_up(
     where, frame, checksum = state.where, state.frame, state.checksum
     age, skips = state.age, state.skips
     content, ksm = state.content, state.ksm
-    index, totals = state.index, state.totals
+    trees, totals = state.trees, state.totals
     end = len(where)
     scan = totals[FULL_SCANS]
     item = totals[CURSOR]
@@ -117,8 +117,8 @@ def wake_up(
         if merged:
             # A fork relative made this page a KSM page: no checksum, no limit.
             bytes_ = content[page]
-            if index[bytes_, MEMBERS] and index[bytes_, PLACE] == page:
-                _join(index, bytes_, max_page_sharing)
+            if trees[bytes_, MEMBERS] and trees[bytes_, PLACE] == page:
+                _join(trees, bytes_, max_page_sharing)
             where[i] = was | IN_STABLE
             sharing += 1
             changes += 1
@@ -141,38 +141,38 @@ def wake_up(
                 continue
             # The split took the page away; the scan goes on with the detached page.
         # stable_tree_search()
-        if index[bytes_, MEMBERS]:
+        if trees[bytes_, MEMBERS]:
             if was & IN_FOLIO:
                 _split(state, page, zero_contents)
                 if where[i] & GONE:
                     continue
-            frame[i] = index[bytes_, PLACE]
-            _join(index, bytes_, max_page_sharing)
+            frame[i] = trees[bytes_, PLACE]
+            _join(trees, bytes_, max_page_sharing)
             where[i] = was | IN_STABLE
             sharing += 1
             changes += 1
             continue
         # unstable_tree_search_insert()
-        if index[bytes_, UNSTABLE_SCAN] != scan:
-            index[bytes_, PLACE] = i
-            index[bytes_, UNSTABLE_SCAN] = scan
+        if trees[bytes_, UNSTABLE_SCAN] != scan:
+            trees[bytes_, PLACE] = i
+            trees[bytes_, UNSTABLE_SCAN] = scan
             where[i] |= IN_UNSTABLE
             unshared += 1
             continue
         # try_to_merge_two_pages()
-        other = index[bytes_, PLACE]
+        other = trees[bytes_, PLACE]
         found = where[other]
         if found & GONE or (was & FORKED and frame[other] == page):
             continue
         if (was | found) & IN_FOLIO and not _split_both(state, i, other, zero_contents):
             continue
         # stable_tree_insert()
-        index[bytes_, UNSTABLE_SCAN] = NONE
+        trees[bytes_, UNSTABLE_SCAN] = NONE
         if max_page_sharing > 2:
-            index[bytes_, PLACE] = page
-            index[bytes_, MEMBERS] = 2
-        earlier = index[bytes_, NODES]
-        index[bytes_, NODES] = earlier + 1
+            trees[bytes_, PLACE] = page
+            trees[bytes_, MEMBERS] = 2
+        earlier = trees[bytes_, NODES]
+        trees[bytes_, NODES] = earlier + 1
         chains += earlier == 1
         dups += (earlier == 1) + (earlier >= 1)
         if was & FORKED:
@@ -210,10 +210,10 @@ def _skip_age(years: int) -> int:
 
 
 @inlined
-def _join(index: npt.NDArray[np.int32], content: int, max_page_sharing: int) -> None:
+def _join(trees: npt.NDArray[np.int32], content: int, max_page_sharing: int) -> None:
     """stable_tree_append(): one member more, and perhaps no room for another."""
-    members = index[content, MEMBERS] + 1
-    index[content, MEMBERS] = members if members < max_page_sharing else 0
+    members = trees[content, MEMBERS] + 1
+    trees[content, MEMBERS] = members if members < max_page_sharing else 0
 
 
 @jit

@@ -28,7 +28,7 @@ GONE: Final = KSM_ZERO | SPLIT_ZERO
 
 NONE: Final = -1
 
-# Columns of State.index: a content's place in the stable and the unstable tree, in
+# Columns of State.trees: a content's place in the stable and the unstable tree, in
 # sixteen bytes, because this table is where a scan waits for memory.
 PLACE: Final = 0
 """While MEMBERS > 0 the KSM page that has room for another, else an unstable item.
@@ -82,8 +82,8 @@ class State(NamedTuple):
     folio_start: npt.NDArray[np.int64]
     """[folio + 1] where its items begin in folio_items."""
     folio_items: npt.NDArray[np.int64]
-    index: npt.NDArray[np.int32]
-    """[content, 4] for contents ≥ 0."""
+    trees: npt.NDArray[np.int32]
+    """[content, 4] for contents ≥ 0: the columns above."""
     totals: npt.NDArray[np.int64]
 
 
@@ -124,8 +124,8 @@ def new_state(
         folio_items, folio_start = np.empty(0, np.int64), np.zeros(1, np.int64)
     spare = np.zeros(folios, np.int32)
     contents = int(content.max(initial=NONE)) + 1
-    index = np.zeros((contents, 4), np.int32)
-    index[:, UNSTABLE_SCAN] = NONE
+    trees = np.zeros((contents, 4), np.int32)
+    trees[:, UNSTABLE_SCAN] = NONE
     totals = np.zeros(TOTALS, np.int64)
     totals[FRAMES_USED] = frames
     return State(
@@ -140,6 +140,6 @@ def new_state(
         folio_split=np.zeros(folios, np.bool_),
         folio_start=folio_start.astype(np.int64),
         folio_items=folio_items.astype(np.int64),
-        index=index,
+        trees=trees,
         totals=totals,
     )

@@ -139,7 +139,7 @@ def _spread(
 
 
 @jit
-def _scatter(  # type: ignore[no-untyped-def]
+def _scatter(
     digests, lo, hi, bits, zero, cursor, starts,
     segment_start, segment_owner, segment_kind, part, begin, process, kind,
 ):  # fmt: skip
@@ -178,7 +178,7 @@ def _scatter(  # type: ignore[no-untyped-def]
 
 
 @jit
-def _count(  # type: ignore[no-untyped-def]
+def _count(
     parts, bits, starts, ends, part, begin, order, workload,
     process, share, kind, distinct, totals, histogram,
 ):  # fmt: skip

@@ -1,0 +1,266 @@
+"""The conductor: captures, knobs and a policy in, passes and a result out."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.counters import KsmCounters, general_profit
+from analyzer.engine.contents import content_numbers
+from analyzer.engine.kernel import full_scan, tally
+from analyzer.engine.state import (
+    CHAINS,
+    CHANGES,
+    DUPS,
+    FULL_SCANS,
+    ITEMS,
+    SCANNED,
+    SHARED,
+    SHARING,
+    SKIPPED,
+    UNSHARED,
+    ZERO_PAGES,
+    State,
+    new_state,
+)
+from analyzer.engine.steady import ZERO, steady
+from analyzer.host import Host, joined, load, load_digests, open_traces
+from analyzer.knobs import KsmKnobs
+from analyzer.policy import MergePolicy
+from analyzer.result import Pass, ReplayResult, TraceInfo
+from analyzer.savings import Outcome, Tallies, result_of
+from traces.schema import UNKNOWN
+from traces.trace import Trace
+
+_SETTLED_AFTER = 2
+"""Scans that processed every unmerged page and changed nothing, before it is over."""
+
+
+class Survey(NamedTuple):
+    """What is in captures, without a replay."""
+
+    info: TraceInfo
+    zero_pages: int
+    """Rows whose content is zero."""
+    distinct_contents: int
+    """The zero page included."""
+
+
+def replay(
+    paths: Sequence[Path],
+    knobs: KsmKnobs = KsmKnobs(),
+    policy: MergePolicy = MergePolicy(),
+    passes: int | None = None,
+) -> Iterator[Pass]:
+    """Replay captures as one host; yields after every full scan.
+
+    Stops after *passes*, or when every page still unmerged has been processed twice
+    since the last merge. Raises InputError or NotComparableError for captures that
+    cannot be read or joined.
+    """
+    return Run(load(open_traces(paths)), knobs, policy).passes(passes)
+
+
+def run(
+    paths: Sequence[Path],
+    knobs: KsmKnobs = KsmKnobs(),
+    policy: MergePolicy = MergePolicy(),
+    passes: int | None = None,
+    contents: int = 20,
+) -> ReplayResult:
+    """`replay` to its end, and what it is worth; *contents* rows of contents.
+
+    >>> from pathlib import Path
+    >>> result = run([Path("trace.parquet")])  # doctest: +SKIP
+    >>> result.savings.pages_saved_nonzero  # doctest: +SKIP
+    """
+    host = load(open_traces(paths))
+    ksmd = Run(host, knobs, policy)
+    tallies = Tallies(host.processes.height)
+    for step in ksmd.passes(passes):
+        tallies.add(step, ksmd.per_process())
+    return result_of(ksmd.outcome(), tallies, info(host.traces, host), contents)
+
+
+def survey(paths: Sequence[Path]) -> Survey:
+    """Count the pages and contents of captures, as one host."""
+    traces = open_traces(paths)
+    found = steady(*load_digests(traces))
+    zero = int(found.process[:, ZERO].sum())
+    return Survey(info(traces), zero, found.distinct + (zero > 0))
+
+
+def info(traces: Sequence[Trace], host: Host | None = None) -> TraceInfo:
+    """What a result keeps of its captures; *host* adds what reading them showed."""
+    processes, _ = joined(traces)
+    facts = [trace.facts for trace in traces]
+    return TraceInfo(
+        path=" ".join(str(trace.path) for trace in traces),
+        pages=sum(trace.rows() for trace in traces),
+        frames=UNKNOWN,
+        processes=processes.height,
+        workloads=processes["workload"].n_unique(),
+        epochs=max(trace.epochs.height for trace in traces),
+        captured_at=min(fact.captured_at for fact in facts),
+        kernel=" ".join(dict.fromkeys(fact.kernel for fact in facts)),
+        limits=_limits(traces, host),
+    )
+
+
+def _limits(traces: Sequence[Trace], host: Host | None) -> list[str]:
+    limits = [text for trace in traces for text in trace.facts.limits]
+    if any(trace.epochs.height > 1 for trace in traces):
+        limits.append("the trace holds several epochs; only the first is replayed")
+    else:
+        limits.append(
+            "one snapshot cannot tell pages that change from pages that stay: savings "
+            "are those of memory that nobody writes to"
+        )
+    if host is not None and not host.frames_known:
+        limits.append(
+            "some physical frames are unknown: memory still shared by fork counts as "
+            "copies, so savings are an upper bound"
+        )
+    return list(dict.fromkeys(limits))
+
+
+class Run:
+    """One simulated ksmd over one host."""
+
+    def __init__(self, host: Host, knobs: KsmKnobs, policy: MergePolicy) -> None:
+        self.host, self.knobs, self.policy = host, knobs, policy
+        offered = policy.offered(host.mappings)[host.mapping]
+        lengths = np.diff(host.start)
+        self.offered: npt.NDArray[np.bool_] = offered
+        """[segment]"""
+        self.rows = None if offered.all() else np.repeat(offered, lengths)
+        """[row] which are items, None for all."""
+        self.starts = self._process_starts(np.where(offered, lengths, 0))
+        numbers, self.zero_contents = self._numbers()
+        frame = host.frame[self._items()].copy()
+        content = np.full(host.frames, UNKNOWN, np.int32)
+        content[frame] = numbers
+        self.state: State = new_state(frame, content, self._folios())
+        self.wakeups = 0
+        self.settled = False
+
+    def passes(self, limit: int | None) -> Iterator[Pass]:
+        """Scan until *limit* or until nothing can merge any more."""
+        totals = self.state.totals
+        quiet = done = 0
+        while not self.settled and (limit is None or done < limit):
+            changes, skipped = totals[CHANGES], totals[SKIPPED]
+            self.wakeups += full_scan(self.state, **self.settings())
+            done += 1
+            if totals[CHANGES] != changes:
+                quiet = 0
+            elif totals[SKIPPED] == skipped:
+                # In a snapshot all unmerged pages have one age: a scan skips all
+                # of them or none.
+                quiet += 1
+            self.settled = quiet >= _SETTLED_AFTER
+            yield Pass(self.wakeups, self.counters())
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `kernel.wake_up` beside the state."""
+        return {
+            "pages_to_scan": self.knobs.pages_to_scan,
+            "max_page_sharing": self.knobs.max_page_sharing,
+            "use_zero_pages": self.knobs.use_zero_pages,
+            "smart_scan": self.knobs.smart_scan,
+            "zero_contents": self.zero_contents,
+        }
+
+    def counters(self) -> KsmCounters:
+        """The kernel's figures as they stand."""
+        totals = self.state.totals.tolist()
+        merged = totals[SHARED] + totals[SHARING]
+        return KsmCounters(
+            pages_shared=totals[SHARED],
+            pages_sharing=totals[SHARING],
+            pages_unshared=totals[UNSHARED],
+            pages_volatile=max(totals[ITEMS] - merged - totals[UNSHARED], 0),
+            pages_skipped=totals[SKIPPED],
+            pages_scanned=totals[SCANNED],
+            full_scans=totals[FULL_SCANS],
+            ksm_zero_pages=totals[ZERO_PAGES],
+            stable_node_chains=totals[CHAINS],
+            stable_node_dups=totals[DUPS],
+            rmap_items=totals[ITEMS],
+            general_profit=general_profit(
+                totals[SHARING], totals[ZERO_PAGES], totals[ITEMS]
+            ),
+        )
+
+    def per_process(self) -> npt.NDArray[np.int64]:
+        """int64[processes, 4]: rmap_items, merging, zero and unshared pages."""
+        out = np.zeros((self.host.processes.height, 4), np.int64)
+        tally(self.state.where, self.starts, out)
+        return out
+
+    def outcome(self) -> Outcome:
+        """Where every row ended."""
+        state, host = self.state, self.host
+        where, after = state.where, state.frame
+        if self.rows is not None:
+            where = np.zeros(host.rows, np.uint8)
+            where[self.rows] = state.where
+            after = host.frame.copy()
+            after[self.rows] = state.frame
+        return Outcome(
+            host=host,
+            knobs=self.knobs,
+            policy=str(self.policy),
+            settled=self.settled,
+            counters=self.counters(),
+            offered=self.offered,
+            where=where,
+            after=after,
+            content=state.content,
+            contents=len(state.trees),
+            zero_contents=self.zero_contents,
+        )
+
+    def _items(self) -> slice | npt.NDArray[np.bool_]:
+        return slice(None) if self.rows is None else self.rows
+
+    def _process_starts(
+        self, offered_rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """int64[processes + 1]: where each process's items begin."""
+        sizes = np.zeros(self.host.processes.height, np.int64)
+        np.add.at(sizes, self.host.segment_process, offered_rows)
+        return np.concatenate(([0], np.cumsum(sizes)))
+
+    def _folios(self) -> npt.NDArray[np.int32] | None:
+        """int32[frames]"""
+        if self.host.folio is None:
+            return None
+        folio = np.full(self.host.frames, UNKNOWN, np.int32)
+        folio[self.host.frame] = self.host.folio
+        return folio
+
+    def _numbers(self) -> tuple[npt.NDArray[np.int32], int]:
+        """(int32[items] content numbers, how many of them are zero)."""
+        host = self.host
+        digest = host.digest
+        if not np.array_equal(host.frame, np.arange(host.rows, dtype=np.int32)):
+            # Mappings of one frame were read at different moments; one page has one
+            # content, the first seen.
+            first = np.zeros(host.frames, np.int64)
+            first[host.frame[::-1]] = np.arange(host.rows)[::-1]
+            digest = digest[first[host.frame]]
+        digest = digest[self._items()]
+        if self.knobs.merge_across_nodes or host.nid is None:
+            return content_numbers(digest, host.zero)[0], 1
+        # Each node has trees of its own: equal bytes on two nodes are two contents.
+        node = np.maximum(host.nid[self._items()], 0)
+        nodes = int(node.max(initial=0)) + 1
+        zero = digest == host.zero
+        apart = digest ^ (node.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        numbers = content_numbers(np.where(zero, host.zero, apart), host.zero)[0]
+        numbers[numbers > 0] += nodes - 1
+        numbers[zero] = node[zero]
+        return numbers, nodes
