@@ -1,18 +1,27 @@
-"""Results as text: each format is a function of a result and a layout."""
+"""Results as text: each format is a function of a result and a layout.
+
+Named by module, so that what only needs `escape` does not load tables.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from analyzer.report.layout import Layout
-from analyzer.report.machine import replay_csv, replay_json
-from analyzer.report.markdown import markdown
-from analyzer.report.text import text
-from analyzer.result import ReplayResult
+if TYPE_CHECKING:
+    from analyzer.report.layout import Layout
+    from analyzer.result import ReplayResult
 
-FORMATS: Final[Mapping[str, Callable[[ReplayResult, Layout], str]]] = {
-    "text": text,
-    "json": replay_json,
-    "csv": replay_csv,
-    "md": markdown,
+FORMATS: Final[Mapping[str, tuple[str, str]]] = {
+    "text": ("analyzer.report.text", "text"),
+    "json": ("analyzer.report.machine", "replay_json"),
+    "csv": ("analyzer.report.machine", "replay_csv"),
+    "md": ("analyzer.report.markdown", "markdown"),
 }
-"""What `--format` can name."""
+"""What `--format` can name → the module and function that draw it."""
+
+
+def drawn(result: "ReplayResult", form: str, layout: "Layout") -> str:
+    """*result* in the format *form*; ends with a newline."""
+    module, name = FORMATS[form]
+    draw: Callable[[ReplayResult, Layout], str] = getattr(import_module(module), name)
+    return draw(result, layout)

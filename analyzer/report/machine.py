@@ -17,7 +17,7 @@ import polars as pl
 from analyzer.report.columns import TABLES, ranked
 from analyzer.report.escape import printable
 from analyzer.report.layout import Layout
-from analyzer.result import ReplayResult, TraceInfo
+from analyzer.result import ReplayResult, Savings, TraceInfo
 from traces.schema import PAGE_SIZE
 
 REPLAY_SCHEMA: Final = "ksm-analyze/replay/1"
@@ -29,7 +29,6 @@ INFO_SCHEMA: Final = "ksm-analyze/info/1"
 def replay_json(result: ReplayResult, layout: Layout) -> str:
     """One object; docs/commands/replay.md lists its keys. Mappings can be many, so
     they are in it only when *layout.by* asks for them."""
-    savings = result.savings
     document: dict[str, Any] = {
         "schema": REPLAY_SCHEMA,
         "generated_by": generated_by(),
@@ -38,13 +37,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "policy": result.policy,
         "settled": result.settled,
         "counters": result.counters._asdict(),
-        "savings": {
-            "pages_saved_zero": savings.pages_saved_zero,
-            "pages_saved_nonzero": savings.pages_saved_nonzero,
-            "bytes_saved_zero": savings.pages_saved_zero * PAGE_SIZE,
-            "bytes_saved_nonzero": savings.pages_saved_nonzero * PAGE_SIZE,
-            "pages_saved_by_split": savings.pages_saved_by_split,
-        },
+        "savings": savings_object(result.savings),
         "ideal": result.ideal._asdict(),
         "sharing": result.sharing._asdict(),
         "composition": result.composition._asdict(),
@@ -72,6 +65,17 @@ def replay_csv(result: ReplayResult, layout: Layout) -> str:
 def trace_object(trace: TraceInfo) -> dict[str, Any]:
     """`trace` in both schemas."""
     return asdict(trace)
+
+
+def savings_object(savings: Savings) -> dict[str, int]:
+    """`savings` in both schemas."""
+    return {
+        "pages_saved_zero": savings.pages_saved_zero,
+        "pages_saved_nonzero": savings.pages_saved_nonzero,
+        "bytes_saved_zero": savings.pages_saved_zero * PAGE_SIZE,
+        "bytes_saved_nonzero": savings.pages_saved_nonzero * PAGE_SIZE,
+        "pages_saved_by_split": savings.pages_saved_by_split,
+    }
 
 
 def generated_by() -> str:

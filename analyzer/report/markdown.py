@@ -9,11 +9,11 @@ from analyzer.report.columns import COLUMNS, TABLES, Unit, ranked, remainder
 from analyzer.report.layout import Layout
 from analyzer.report.summary import (
     ENOUGH,
-    facts,
     limits,
     pages_offered,
     pages_saved,
     pass_of,
+    stated,
 )
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
@@ -27,7 +27,7 @@ _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])")
 def markdown(result: ReplayResult, layout: Layout) -> str:
     """Headline, the table *layout.by*, then what the figures rest on."""
     blocks = [_headline(result), _composition(result), _table(result, layout)]
-    sentences = [f"**{label}**: {escaped(text)}" for label, text in facts(result)]
+    sentences = [f"**{label}**: {escaped(text)}" for label, text in stated(result)]
     sentences += [f"**limit**: {escaped(text)}" for text in limits(result)]
     blocks.append("\n".join(f"- {sentence}" for sentence in sentences))
     return "\n\n".join(blocks) + "\n"
@@ -40,6 +40,8 @@ def escaped(text: str) -> str:
 
 def _headline(result: ReplayResult) -> str:
     saved, offered = pages_saved(result), pages_offered(result)
+    if not offered:
+        return "**Nothing was offered to ksmd.**"
     text = (
         f"**KSM would save {pages_text(saved)}** "
         f"({share_text(saved, offered)} of {pages_text(offered)} offered), "

@@ -46,7 +46,7 @@ def pass_of(result: ReplayResult, share: float = ENOUGH) -> int | None:
     return int(short[-1]) + 2 if short.len() else 1
 
 
-def facts(result: ReplayResult) -> Iterator[tuple[str, str]]:
+def stated(result: ReplayResult) -> Iterator[tuple[str, str]]:
     """Label and sentence of everything that stands below the tables; escaped."""
     yield "ideal", _ideal(result)
     yield "sharing", _sharing(result)
@@ -67,6 +67,8 @@ def limits(result: ReplayResult) -> list[str]:
 def _ideal(result: ReplayResult) -> str:
     ideal = result.ideal
     most = ideal.pages_saved_zero + ideal.pages_saved_nonzero
+    if not most:
+        return "0 B: no two pages are equal"
     return (
         f"{pages_text(most)} (non-zero {pages_text(ideal.pages_saved_nonzero)}, "
         f"zero {pages_text(ideal.pages_saved_zero)}), "
@@ -101,16 +103,21 @@ def _scans(result: ReplayResult) -> str:
     asleep = duration_text(wakeups * result.knobs.sleep_millisecs)
     ending = "nothing more would merge" if result.settled else "more may merge"
     return (
-        f"{scans} full {'scan' if scans == 1 else 'scans'}, "
-        f"{count_text(wakeups)} wake-ups, {asleep} of sleep; {ending}"
+        f"{_counted(scans, 'full scan')}, {_counted(wakeups, 'wake-up')}, "
+        f"{asleep} of sleep; {ending}"
     )
 
 
 def _trace(trace: TraceInfo) -> str:
     epochs = f", {trace.epochs} epochs" if trace.epochs > 1 else ""
     return printable(
-        f"{trace.path}: {count_text(trace.pages)} pages, "
-        f"{count_text(trace.processes)} processes, "
-        f"{count_text(trace.workloads)} workloads{epochs}; "
+        f"{trace.path}: {_counted(trace.pages, 'page')}, "
+        f"{_counted(trace.processes, 'process', 'processes')}, "
+        f"{_counted(trace.workloads, 'workload')}{epochs}; "
         f"{trace.captured_at[:10]}, {trace.kernel}"
     )
+
+
+def _counted(number: int, one: str, more: str = "") -> str:
+    noun = one if number == 1 else more or f"{one}s"
+    return f"{count_text(number)} {noun}"

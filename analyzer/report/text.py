@@ -13,11 +13,11 @@ from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
 from analyzer.report.summary import (
     ENOUGH,
-    facts,
     limits,
     pages_offered,
     pages_saved,
     pass_of,
+    stated,
 )
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
@@ -33,13 +33,12 @@ def text(result: ReplayResult, layout: Layout) -> str:
     """At most *layout.width* cells wide; ends with a newline."""
     lines = [
         *_headline(result, layout),
-        _composition(result, layout),
-        *_legend(result, layout),
+        *_composition(result, layout),
         [],
         *_table(result, layout),
         [],
     ]
-    for label, sentence in facts(result):
+    for label, sentence in stated(result):
         lines += _labelled(label, sentence, layout.width)
     for limit in limits(result):
         lines += _marked(limit, layout.width)
@@ -50,6 +49,8 @@ def text(result: ReplayResult, layout: Layout) -> str:
 
 def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
     saved, offered = pages_saved(result), pages_offered(result)
+    if not offered:
+        return flowed([[Span("nothing was offered to ksmd", "bold")]], layout.width)
     profit = result.counters.general_profit
     pieces = [
         [
@@ -79,8 +80,10 @@ def _parts(result: ReplayResult) -> list[tuple[Part, int]]:
     ]
 
 
-def _composition(result: ReplayResult, layout: Layout) -> Line:
-    return _bar(_parts(result), layout.width, layout)
+def _composition(result: ReplayResult, layout: Layout) -> list[Line]:
+    if not pages_offered(result):
+        return []
+    return [_bar(_parts(result), layout.width, layout), *_legend(result, layout)]
 
 
 def _legend(result: ReplayResult, layout: Layout) -> list[Line]:

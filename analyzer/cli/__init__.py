@@ -1,0 +1,128 @@
+"""The command `ksm-analyze`: one verb per module, loaded when it is asked for."""
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from analyzer.cli.exit_codes import ExitCode, exit_code_of
+from analyzer.cli.narration import failure
+from traces.errors import KsmAnalyzeError
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "replay": ("analyzer.cli.replay", "What ksmd would merge, and what that saves."),
+    "info": ("analyzer.cli.info", "What is in a file, without a replay."),
+    "capture": ("analyzer.cli.capture", "Record the pages of live processes."),
+    "synth": ("analyzer.cli.synth", "Make up a trace whose savings are known."),
+}
+"""Verb → the module whose `command` it is, and its line in the help."""
+
+
+class _Verbs(click.Group):
+    """Lists its commands without importing them: the help comes at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = import_module(module).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            meant = f", did you mean {near[0]}?" if near else ""
+            ctx.fail(f"there is no command {args[0]}{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _tell_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        click.echo(f"ksm-analyze {version('ksm-analyze')}")
+        ctx.exit()
+
+
+@click.command(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+    epilog="Exit codes: 0 ok, 1 it ran but the answer is no or some sources failed, "
+    "2 usage, 3 an input or output is missing, unreadable or invalid, 4 not "
+    "comparable, 5 a defect, 6 stopped by a limit, 130 interrupted.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_tell_version,
+    help="Print the version.",
+)
+def program() -> None:
+    """What kernel samepage merging would save, cost and expose, before anyone
+    switches it on."""
+
+
+def main() -> None:
+    """Run the command line; the only place that catches, and that exits."""
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough. Python would flush again on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.OK
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        returned: Any = program.main(prog_name="ksm-analyze", standalone_mode=False)
+        return int(returned or ExitCode.OK)
+    except (KeyboardInterrupt, click.Abort):
+        return ExitCode.INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "ksm-analyze"
+        failure(error.format_message(), hint=f"{path} --help")
+        return ExitCode.USAGE
+    except KsmAnalyzeError as error:
+        failure(str(error), error.hint)
+        return exit_code_of(error)
+    except MemoryError:
+        failure("out of memory", hint="a part of the processes makes a smaller trace")
+        return ExitCode.LIMIT
+    except BrokenPipeError:
+        raise
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        failure("a defect of ksm-analyze; please report it with the lines above")
+        return ExitCode.INTERNAL

@@ -1,0 +1,61 @@
+"""What the program tells people while it works: on stderr, never among the data.
+
+Nothing here may fail a run, and everything is escaped: messages quote file names.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from analyzer.report.escape import printable
+
+_PATIENCE: Final = 1.0
+"""Seconds before a person starts to wonder."""
+_BEAT: Final = 0.5
+_ERASE: Final = "\r\x1b[K"
+
+
+def note(text: str) -> None:
+    """A remark on its own line."""
+    # The line that tells of the work in progress, if there is one, comes back later.
+    erase = _ERASE if sys.stderr.isatty() else ""
+    print(f"{erase}{printable(text)}", file=sys.stderr, flush=True)
+
+
+def failure(message: str, hint: str | None = None) -> None:
+    """`error: …`, and `hint: …` where there is something to be done."""
+    note(f"error: {message}")
+    if hint:
+        note(f"hint: {hint}")
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """While the block runs for longer than a moment, say *text* and for how long, if
+    anybody is looking; the line is gone afterwards."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+    clock = threading.Thread(target=_tick, args=(printable(text), done), daemon=True)
+    clock.start()
+    try:
+        yield
+    finally:
+        done.set()
+        clock.join()
+
+
+def _tick(text: str, done: threading.Event) -> None:
+    began = time.monotonic()
+    if done.wait(_PATIENCE):
+        return
+    while True:
+        seconds = time.monotonic() - began
+        print(f"{_ERASE}{text}… {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+        if done.wait(_BEAT):
+            print(_ERASE, end="", file=sys.stderr, flush=True)
+            return

@@ -1,0 +1,98 @@
+"""Where a report goes, and what that place can show."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from analyzer.cli.narration import note
+from traces.errors import OutputError, UsageError
+
+_SUFFIXES: Final[Mapping[str, str]] = {
+    ".txt": "text",
+    ".json": "json",
+    ".csv": "csv",
+    ".md": "md",
+    ".parquet": "parquet",
+}
+
+_LEAST_WIDTH: Final = 20
+
+
+def format_of(form: str | None, output: Path | None, formats: tuple[str, ...]) -> str:
+    """What was asked for with `--format`, or else by the suffix of `-o`."""
+    if form is not None:
+        return form
+    if output is None:
+        return formats[0]
+    inferred = _SUFFIXES.get(output.suffix)
+    if inferred not in formats:
+        raise UsageError(
+            f"{output}: the suffix {output.suffix!r} tells no format",
+            hint=f"say --format {'|'.join(formats)}",
+        )
+    return inferred
+
+
+def check_writable(output: Path | None, *inputs: Path) -> None:
+    """Refuse before the work what would fail, or destroy an input, after it."""
+    if output is None:
+        return
+    if not output.parent.is_dir():
+        raise OutputError(f"{output}: there is no folder {output.parent}")
+    if output.is_dir():
+        raise OutputError(f"{output}: is a folder")
+    if any(
+        output.exists() and path.exists() and output.samefile(path) for path in inputs
+    ):
+        raise UsageError(f"{output}: is an input, and would be overwritten")
+
+
+def write(text: str, output: Path | None) -> None:
+    """To stdout, or atomically to *output*."""
+    if output is None:
+        # A locale without Unicode shows names by number rather than failing.
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        sys.stdout.write(text)
+        return
+    from traces.table import replacing
+
+    with replacing(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    note(f"wrote {output}")
+
+
+def is_terminal(output: Path | None) -> bool:
+    """Whether a person will read the report as it is written."""
+    return output is None and sys.stdout.isatty()
+
+
+def width_of(output: Path | None) -> int:
+    """Cells to draw in: COLUMNS, the terminal's own, or 80."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked):
+        return max(int(asked), _LEAST_WIDTH)
+    if not is_terminal(output):
+        return 80
+    return max(shutil.get_terminal_size().columns, _LEAST_WIDTH)
+
+
+def colour_of(asked: str, output: Path | None) -> bool:
+    """Whether to colour, after `--color` and the usual variables."""
+    if asked != "auto":
+        return asked == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("CLICOLOR_FORCE", "0") != "0" and output is None:
+        return True
+    return is_terminal(output) and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def ascii_of(colour: bool, output: Path | None) -> bool:
+    """Whether bars must do without block characters."""
+    if output is None and "utf" not in (sys.stdout.encoding or "").lower():
+        return True
+    dumb = os.environ.get("TERM", "dumb") == "dumb"
+    return not colour and (dumb or not is_terminal(output))

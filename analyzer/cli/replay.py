@@ -1,0 +1,135 @@
+"""`ksm-analyze replay`: the question the program is for."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from analyzer.cli.narration import note, working
+from analyzer.cli.options import PATH, knob_options, knobs_of, output_options
+from analyzer.cli.output import (
+    ascii_of,
+    check_writable,
+    colour_of,
+    format_of,
+    is_terminal,
+    width_of,
+    write,
+)
+from analyzer.cli.sources import named_or_demo
+
+if TYPE_CHECKING:
+    from analyzer.result import ReplayResult
+
+_FORMATS: Final = ("text", "json", "csv", "md")
+_TABLES: Final = ("workload", "process", "mapping", "kind", "content", "pass")
+_CONTENTS: Final = 20
+
+
+@click.command(short_help="What ksmd would merge, and what that saves.")
+@click.argument("traces", nargs=-1, type=PATH, metavar="[TRACE]...")
+@click.option(
+    "--by",
+    type=click.Choice(_TABLES),
+    default="workload",
+    help="Which table to show.  [default: workload]",
+)
+@click.option(
+    "-n",
+    "--rows",
+    type=click.IntRange(0),
+    metavar="ROWS",
+    help="Rows of it, 0 for all.  [default: 8 in text, 20 in md, all in csv]",
+)
+@click.option(
+    "--policy",
+    type=click.Choice(["all", "captured"]),
+    default="all",
+    help="Who is offered to ksmd: all compatible mappings, as if every process had "
+    "called PR_SET_MEMORY_MERGE, or those that were mergeable when captured.  "
+    "[default: all]",
+)
+@click.option(
+    "--passes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Stop after N full scans, not when every page still unmerged has been "
+    "processed twice since the last merge.",
+)
+@knob_options
+@output_options(*_FORMATS)
+@click.option(
+    "--save",
+    type=PATH,
+    metavar="FILE",
+    help="Keep the whole result as well, as Parquet; info reads it.",
+)
+def command(traces: tuple[Path, ...], **options: Any) -> None:
+    """Replay captures through a simulated ksmd and print what it would save.
+
+    Several traces are joined into one host; their digests must have been made with
+    the same seed. Without a trace, a small one that comes with the program is used.
+    """
+    output: Path | None = options["output"]
+    form = format_of(options["form"], output, _FORMATS)
+    knobs_of(options)
+    for path in (output, options["save"]):
+        check_writable(path, *traces)
+    with named_or_demo(traces, "replay") as paths:
+        result = _replayed(paths, options)
+        if options["save"]:
+            result.save(options["save"])
+            note(f"saved {options['save']}")
+        write(_drawn(result, form, traces, options), output)
+
+
+def _replayed(paths: list[Path], options: dict[str, Any]) -> "ReplayResult":
+    what = paths[0].name if len(paths) == 1 else f"{len(paths)} traces"
+    with ExitStack() as stack:
+        stack.enter_context(working(f"replaying {what}"))
+        from analyzer.engine.compiling import announce
+        from analyzer.policy import MergePolicy, Offer
+        from analyzer.replay import run
+
+        stack.enter_context(announce(_compiling))
+        return run(
+            paths,
+            knobs_of(options),
+            MergePolicy(Offer(options["policy"])),
+            passes=options["passes"],
+            contents=max(_CONTENTS, options["rows"] or 0),
+        )
+
+
+def _compiling() -> None:
+    note("compiling the engine, first run only…")
+
+
+def _drawn(
+    result: "ReplayResult",
+    form: str,
+    traces: tuple[Path, ...],
+    options: dict[str, Any],
+) -> str:
+    from analyzer.report import drawn
+    from analyzer.report.layout import Layout
+
+    output: Path | None = options["output"]
+    colour = colour_of(options["color"], output)
+    layout = Layout(
+        by=options["by"],
+        rows=options["rows"],
+        width=width_of(output),
+        colour=colour,
+        ascii=ascii_of(colour, output),
+        hint=_hint(traces, options["by"]) if is_terminal(output) else "",
+    )
+    return drawn(result, form, layout)
+
+
+def _hint(traces: tuple[Path, ...], by: str) -> str:
+    """What most people look at after the table they have just seen."""
+    following = {"workload": "process", "process": "mapping", "mapping": "content"}
+    again = " ".join(["ksm-analyze replay", *map(str, traces)])
+    return f"{again} --by {following.get(by, 'workload')}"
