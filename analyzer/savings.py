@@ -110,14 +110,13 @@ def result_of(
     savings = Savings(*attribution.freed(before, after, marks))
     sharing, node, node_workloads = who_shares(outcome, zero_rows, after, marks)
     segments = len(host.mapping)
-    shares = np.zeros((segments, 2))
+    shares = np.zeros((segments, 4))
     counts = np.zeros((segments, 4), np.int64)
     attribution.weigh(
         host.start, host.frame, outcome.after, outcome.where, outcome.offered,
         zero_rows, before, after, node, node_workloads, shares, counts,
     )  # fmt: skip
-    pss_before = _pss(host, before, zero_rows)
-    ideal, ideal_shares = _ideal(outcome, before, zero_rows, pss_before)
+    ideal, ideal_shares = _ideal(outcome, before, zero_rows, shares[:, 2:])
     processes = _processes(
         outcome, tallies.last(), savings, ideal, shares, ideal_shares, counts, zero_rows
     )
@@ -370,20 +369,6 @@ def _offered_frames(outcome: Outcome) -> int:
     used = np.zeros(host.frames, np.bool_)
     used[frame] = True
     return int(np.count_nonzero(used))
-
-
-def _pss(
-    host: Host, before: npt.NDArray[np.uint32], zero_rows: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    """float64[segments, 2]: each segment's share of memory, zero and other."""
-    share = np.reciprocal(before[host.frame].astype(np.float32), dtype=np.float32)
-    return np.stack(
-        [
-            _per_segment(np.where(zero_rows, share, 0), host.start),
-            _per_segment(np.where(zero_rows, 0, share), host.start),
-        ],
-        axis=1,
-    )
 
 
 def _per_segment(

@@ -9,7 +9,7 @@ frames that came free.
 
 import numpy as np
 
-from analyzer.engine.radix import jit
+from analyzer.engine.kernel import inlined, jit
 from analyzer.engine.state import GONE, IN_STABLE, KSM_ZERO, SPLIT_ZERO
 
 # Columns of weigh()'s counts.
@@ -79,13 +79,16 @@ def weigh(
 ):  # fmt: skip
     """Add up each segment's rows.
 
-    shares[segment] becomes its saved (zero, other) in pages, counts[segment] its rows
-    that are merged, on the zero page, unmerged, merged across workloads. Sums are
-    compensated (Kahan), so that a segment's share is right to the last page.
+    shares[segment] becomes (zero, other) saved and (zero, other) mapped before, in
+    pages; counts[segment] its rows that are merged, on the zero page, unmerged, merged
+    across workloads. Sums are compensated (Kahan), so that a segment's share is right
+    to the last page.
     """
+    sums = np.zeros(4)
+    lost = np.zeros(4)
     for segment in range(len(starts) - 1):
-        sums = np.zeros(2)
-        lost = np.zeros(2)
+        sums[:] = 0.0
+        lost[:] = 0.0
         merging = placed = unmerged = cross = 0
         for row in range(starts[segment], starts[segment + 1]):
             bits = where[row]
@@ -98,21 +101,25 @@ def weigh(
                     placed += 1
                 elif not bits & SPLIT_ZERO:
                     unmerged += 1
-            share = 1.0 / counts_before[before[row]]
-            if not bits & GONE:
-                share -= 1.0 / counts_after[after[row]]
-            if share != 0.0:
-                which = 0 if zero_rows[row] else 1
-                step = share - lost[which]
-                total = sums[which] + step
-                lost[which] = (total - sums[which]) - step
-                sums[which] = total
-        shares[segment, 0] = sums[0]
-        shares[segment, 1] = sums[1]
+            which = 0 if zero_rows[row] else 1
+            had = 1.0 / counts_before[before[row]]
+            _add(sums, lost, which + 2, had)
+            now = 0.0 if bits & GONE else 1.0 / counts_after[after[row]]
+            if now != had:
+                _add(sums, lost, which, had - now)
+        shares[segment] = sums
         counts[segment, MERGING] = merging
         counts[segment, PLACED] = placed
         counts[segment, UNMERGED] = unmerged
         counts[segment, CROSS] = cross
+
+
+@inlined
+def _add(sums, lost, which, value):
+    step = value - lost[which]
+    total = sums[which] + step
+    lost[which] = (total - sums[which]) - step
+    sums[which] = total
 
 
 @jit

@@ -49,7 +49,7 @@ inlined: Final = numba.njit(
     nogil=True, cache=True, boundscheck=False, error_model="numpy", inline="always"
 )
 
-_IN_TREE: Final = IN_UNSTABLE | IN_STABLE
+_ENDLESS: Final = 1 << 62
 _OUT: Final = np.uint8(255 - IN_UNSTABLE)
 
 
@@ -288,9 +288,12 @@ def tally(
         out[process, 3] = unshared
 
 
-def full_scan(state: State, **settings: Any) -> int:
-    """Wake up until a full scan has ended; returns how often."""
-    wakeups = 1
-    while not wake_up(state, **settings):
-        wakeups += 1
-    return wakeups
+def full_scan(state: State, pages_to_scan: int, **settings: Any) -> int:
+    """Scan from the start of the list to its end; returns the wake-ups it takes.
+
+    With N processed pages those are floor(N / pages_to_scan) + 1, and where one ends
+    and the next begins makes no difference to a snapshot: one long wake-up does.
+    """
+    scanned = int(state.totals[SCANNED])
+    wake_up(state, pages_to_scan=_ENDLESS, **settings)
+    return (int(state.totals[SCANNED]) - scanned) // pages_to_scan + 1
