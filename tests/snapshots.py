@@ -1,7 +1,10 @@
-"""Random machines for hypothesis: small, and full of what makes ksmd's life hard."""
+"""Snapshots of whole machines: written as traces, and made up by hypothesis."""
 
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+from builders import Proc, trace_file
 from hypothesis import strategies as st
 from reference import Page
 
@@ -13,6 +16,27 @@ Snapshot = list[list[Page]]
 """Processes in the order of registration."""
 
 
+def write_trace(
+    path: Path, snapshot: Sequence[Sequence[Page]], pids: Sequence[int] | None = None
+) -> Path:
+    """*snapshot* as a capture stores it, frames numbered by first sight."""
+    pages = [page for process in snapshot for page in process]
+    frame = _numbered(page.frame for page in pages)
+    folio = _numbered(page.folio for page in pages if page.folio is not None)
+    procs = [
+        Proc(
+            contents=[int(page.content) for page in process],
+            pid=pid,
+            workload=f"w{pid % 2}",
+            vpns=[page.vpn for page in process],
+            frames=[frame[page.frame] for page in process],
+            folios=[folio.get(page.folio, -1) for page in process],
+        )
+        for pid, process in zip(pids or range(1, 1000), snapshot, strict=bool(pids))
+    ]
+    return trace_file(path, *procs)
+
+
 @st.composite
 def snapshots(
     draw: st.DrawFn,
@@ -22,8 +46,9 @@ def snapshots(
     nodes: int = 1,
     most_frames: int = 48,
 ) -> Snapshot:
-    """Processes that map frames of few contents, 0 being zero bytes.
+    """Small machines, full of what makes ksmd's life hard.
 
+    Processes map frames of few contents, 0 being zero bytes.
     With *forks* several processes may map a frame, with *folios* frames may be parts
     of a huge page. Frames are spread over *nodes* NUMA nodes.
     """
@@ -55,6 +80,10 @@ def knobs(*, merge_across_nodes: bool = True) -> st.SearchStrategy[KsmKnobs]:
         smart_scan=st.booleans(),
         merge_across_nodes=st.just(merge_across_nodes),
     )
+
+
+def _numbered(names: Iterable[Hashable]) -> dict[Hashable, int]:
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
 
 def _some(draw: st.DrawFn, strategy: st.SearchStrategy[T], most: int) -> list[T]:
