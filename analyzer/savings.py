@@ -224,8 +224,7 @@ def _processes(
         ),
     }
     known = ["process", "host", "pid", "comm", "workload", *NAMES]
-    figures = [pl.Series(n, values, pl.Int64) for n, values in columns.items()]
-    return table.select(known).with_columns(figures)
+    return table.select(known).with_columns(_integers(columns))
 
 
 def _mappings(
@@ -253,23 +252,13 @@ def _mappings(
         "mapping", "process", "kind", "name", "start_vpn"
     )
     known = processes.select("process", "host", "pid", "comm", "workload")
-    return (
-        about.join(known, on="process", how="left", maintain_order="left")
-        .select(
-            "mapping",
-            "process",
-            "host",
-            "pid",
-            "comm",
-            "workload",
-            "kind",
-            "name",
-            "start_vpn",
-        )
-        .with_columns(
-            pl.Series(name, values, pl.Int64) for name, values in columns.items()
-        )
-    )
+    named = about.join(known, on="process", how="left", maintain_order="left")
+    order = ["mapping", *known.columns, "kind", "name", "start_vpn"]
+    return named.select(order).with_columns(_integers(columns))
+
+
+def _integers(columns: dict[str, npt.NDArray[np.int64]]) -> list[pl.Series]:
+    return [pl.Series(name, values, pl.Int64) for name, values in columns.items()]
 
 
 def _inside(

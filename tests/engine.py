@@ -122,4 +122,4 @@ def _python_integers(arrays: state.State) -> state.State:
     """The same arrays for the uncompiled engine: numpy's small integers wrap around,
     and its booleans add up to a boolean, where compiled code widens both."""
     wide = {name: a.astype(np.int64) for name, a in arrays._asdict().items()}
-    return state.State(**wide | {"index": arrays.index.astype(object)})
+    return state.State(**wide | {"trees": arrays.trees.astype(object)})
