@@ -378,7 +378,7 @@ class _Host:
 
     def _announce(self, member: _Member, pid: int, ppid: int, layout: _Layout) -> int:
         columns = zip(layout.start.tolist(), layout.spans().tolist(), strict=True)
-        kind, name = ("guest", "") if member.guest else ("heap", "[heap]")
+        kind, name = ("anon", "") if member.guest else ("heap", "[heap]")
         mappings = []
         for start, span in columns:
             mappings.append(
