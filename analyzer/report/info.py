@@ -23,7 +23,7 @@ from traces.schema import Facts
 if TYPE_CHECKING:
     from analyzer.replay import Survey
 
-_LABEL: Final = 10
+_LABEL: Final = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

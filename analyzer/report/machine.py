@@ -63,8 +63,10 @@ def replay_csv(result: ReplayResult, layout: Layout) -> str:
 
 
 def trace_object(trace: TraceInfo) -> dict[str, Any]:
-    """`trace` in both schemas."""
-    return asdict(trace)
+    """`trace` in both schemas, without what only a replay can count."""
+    members = asdict(trace)
+    del members["frames"]
+    return members
 
 
 def savings_object(savings: Savings) -> dict[str, int]:

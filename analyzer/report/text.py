@@ -120,7 +120,8 @@ def _table(result: ReplayResult, layout: Layout) -> list[Line]:
     table = TABLES[layout.by]
     frame = ranked(table, getattr(result, table.frame))
     if not frame.height:
-        return [[Span(f"no {layout.by} was offered to ksmd", "dim")]]
+        nothing = f"no {layout.by} was offered to ksmd"
+        return flowed([[Span(nothing, "dim")]], layout.width)
     wanted = layout.rows if layout.rows is not None else ROWS
     shown, more = _split(table, frame, wanted)
     rows = shown.rows(named=True)

@@ -1,0 +1,72 @@
+"""The bytes of every format for one fixed result.
+
+UPDATE_GOLDEN=1 rewrites the files; what changed is then for `git diff` to show.
+"""
+
+import importlib.metadata
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from builders import FACTS
+from results import HOSTILE, result
+
+from analyzer.report import drawn
+from analyzer.report.info import (
+    info_json,
+    info_text,
+    inventory_of_result,
+    inventory_of_trace,
+)
+from analyzer.report.layout import Layout
+
+FOLDER = Path(__file__).parents[2] / "golden"
+
+
+class Found:
+    info = result().trace
+    zero_pages = 12_345
+    distinct_contents = 67_890
+
+
+DRAWINGS: dict[str, Callable[[], str]] = {
+    "replay.txt": lambda: drawn(result(), "text", Layout()),
+    "replay-110-colour.txt": lambda: drawn(
+        result(),
+        "text",
+        Layout(width=110, colour=True, ascii=False, hint="ksm-analyze replay"),
+    ),
+    "replay-110-process.txt": lambda: drawn(
+        result(), "text", Layout(by="process", width=110, ascii=False)
+    ),
+    "replay.md": lambda: drawn(result(), "md", Layout()),
+    "replay-hostile.md": lambda: drawn(result(HOSTILE), "md", Layout(by="process")),
+    "replay.csv": lambda: drawn(result(), "csv", Layout()),
+    "replay-hostile.csv": lambda: drawn(result(HOSTILE), "csv", Layout(by="process")),
+    "replay.json": lambda: drawn(result(), "json", Layout()),
+    "info.txt": lambda: info_text(inventory_of_trace(FACTS, Found()), 80),
+    "info.json": lambda: info_json(inventory_of_trace(FACTS, Found())),
+    "info-result.txt": lambda: info_text(inventory_of_result(result()), 80),
+    "info-result.json": lambda: info_json(inventory_of_result(result())),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_the_bytes_are_the_recorded_ones(name, monkeypatch):
+    monkeypatch.setattr("analyzer.report.machine.version", lambda _: "1.2.3")
+    drawing = DRAWINGS[name]().encode()
+    if os.environ.get("UPDATE_GOLDEN"):
+        (FOLDER / name).write_bytes(drawing)
+    assert drawing == (FOLDER / name).read_bytes()
+
+
+def test_the_version_is_this_distributions():
+    from analyzer.report.machine import generated_by
+
+    try:
+        version = importlib.metadata.version("ksm-analyze")
+    except importlib.metadata.PackageNotFoundError:
+        assert generated_by() == "ksm-analyze"
+    else:
+        assert generated_by() == f"ksm-analyze {version}"

@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+from results import HOSTILE, NAMES, empty, result
+
+from analyzer.knobs import KsmKnobs
+from analyzer.report import drawn
+from analyzer.report.layout import Layout
+from analyzer.report.summary import pass_of
+
+
+def text(found, **layout):
+    return drawn(found, "text", Layout(**layout))
+
+
+def lines_of(found, label, **layout):
+    return [line for line in text(found, **layout).splitlines() if label in line]
+
+
+def test_the_headline_answers_the_question():
+    assert text(result()).splitlines()[0] == (
+        "saved 4.97 GiB (44.5% of 11.2 GiB offered)   general_profit +4.79 GiB"
+    )
+
+
+def test_no_escape_sequence_without_colour():
+    assert "\x1b" not in text(result(HOSTILE), width=110, ascii=False)
+
+
+def test_colour_only_adds_sequences():
+    import re
+
+    plain = text(result(), width=110, ascii=False).replace("▓", "█")
+    coloured = text(result(), width=110, ascii=False, colour=True)
+    stripped = re.sub(r"\x1b\[[0-9;]*m", "", coloured).replace("■", "█")
+    for texture in "▒░":
+        plain = plain.replace(texture, "█")
+    assert stripped == plain
+    assert coloured != stripped
+
+
+def test_ascii_bars_are_ascii():
+    assert text(result()).isascii()
+
+
+def test_a_loss_has_the_typographic_minus_where_there_is_one():
+    assert "\u221213.0 MiB" in text(result(), ascii=False)
+    assert "-13.0 MiB" in text(result())
+
+
+def test_rows_left_out_are_counted_and_summed():
+    shown = text(result(), rows=2)
+    more = next(line for line in shown.splitlines() if "more" in line)
+    assert more.split()[:4] == ["3", "more", "1.63", "GiB"]
+
+
+def test_a_single_row_is_not_summed_up():
+    assert "more" not in text(result(), rows=4).split("\n\n")[1]
+    assert "cron-batch" in text(result(), rows=4)
+
+
+def test_all_rows_are_shown_when_asked_for():
+    many = result([f"workload-{at}" for at in range(50)])
+    table = text(many, rows=0).split("\n\n")[1]
+    assert len(table.splitlines()) == 51
+
+
+def test_the_last_pass_is_always_shown():
+    table = text(result(passes=30), by="pass").split("\n\n")[1].splitlines()
+    assert [line.split()[0] for line in table[-2:]] == ["22", "30"]
+    assert "more" in table[-2]
+
+
+def test_the_policy_is_said_in_words():
+    assert lines_of(result(), "as if all had called PR_SET_MEMORY_MERGE")
+    captured = replace(result(), policy="captured")
+    assert lines_of(captured, "only the mappings that were mergeable when captured")
+
+
+def test_only_knobs_that_differ_are_named():
+    assert lines_of(result(), "pages_to_scan 4000, use_zero_pages 1")
+    usual = replace(result(), knobs=KsmKnobs())
+    assert lines_of(usual, "knobs    the kernel's defaults")
+
+
+def test_it_says_when_it_was_stopped_early():
+    assert lines_of(result(), "nothing more would merge")
+    assert lines_of(replace(result(), settled=False), "more may merge")
+
+
+def test_every_limit_has_its_own_marked_line():
+    trace = replace(result().trace, limits=["first", "second \x1b[2J"])
+    shown = text(replace(result(), trace=trace)).splitlines()
+    assert shown[-2:] == ["! first", "! second \\x1b[2J"]
+
+
+def test_a_hint_is_the_last_line():
+    last = text(result(), hint="ksm-analyze replay --by process").splitlines()[-1]
+    assert last == "next     ksm-analyze replay --by process"
+
+
+def test_nothing_offered_is_said_plainly():
+    shown = text(empty())
+    assert shown.startswith("nothing was offered to ksmd\n")
+    assert "nan" not in shown.lower()
+    assert drawn(empty(), "md", Layout()).startswith("**Nothing was offered")
+
+
+def test_the_pass_of_95_percent_is_the_first_that_stays_there():
+    assert pass_of(result(passes=12)) == 5
+    assert pass_of(result(passes=1)) == 1
+    assert pass_of(empty()) is None
+
+
+@pytest.mark.parametrize("by", ["workload", "process"])
+def test_equal_savings_are_in_the_order_of_names(by):
+    table = text(result(NAMES[::-1]), by=by)
+    assert table == text(result(NAMES[::-1]), by=by)
