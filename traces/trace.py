@@ -111,7 +111,9 @@ class Trace:
     def _decode(self, group: int, columns: list[str]) -> Columns:
         # A ParquetFile of its own: one must not be shared between threads.
         try:
-            with pq.ParquetFile(self.path, metadata=self.metadata) as file:
+            with pq.ParquetFile(
+                self.path, metadata=self.metadata, page_checksum_verification=True
+            ) as file:
                 table = file.read_row_group(group, columns, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             line = (str(error).splitlines() or ["unreadable"])[0]

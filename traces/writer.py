@@ -66,6 +66,7 @@ class TraceWriter:
             data_page_size=8 * ROW_GROUP_ROWS,
             max_rows_per_page=ROW_GROUP_ROWS,
             write_page_index=False,
+            write_page_checksum=True,
         )
         self._finished = False
         return self
@@ -76,12 +77,12 @@ class TraceWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None and not self._finished:
-            error = RuntimeError("the trace was left without finish()")
-            kind = RuntimeError
-        if kind is not None:
-            self._file.close()
-        self._stack.__exit__(kind, error, trace)
+        if self._finished:
+            self._stack.__exit__(kind, error, trace)
+            return
+        self._file.close()
+        with self._stack:
+            raise error or RuntimeError("the trace was left without finish()")
 
     def begin_epoch(self, t_ns: int, kind: str = "complete") -> None:
         """Start the snapshot taken *t_ns* nanoseconds after the first."""
