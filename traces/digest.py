@@ -83,7 +83,9 @@ def page_buffer(pages: int = CHUNK_PAGES) -> Words:
     return np.zeros(pages * _PAGE_WORDS, np.uint64)
 
 
-def digests_of(data: bytes | bytearray | memoryview, seed: int = 0) -> Words:
+def digests_of(
+    data: bytes | bytearray | memoryview, seed: int = 0
+) -> npt.NDArray[np.int64]:
     """The digests, signed, of the whole pages in *data*: for a few pages in hand."""
     words = np.frombuffer(data, np.uint64).copy()
     digests = np.empty(len(words) // _PAGE_WORDS, np.int64)
@@ -106,8 +108,8 @@ def _splat(word: int) -> ir.Constant:
 
 # Numba's own vectoriser does not find the 32 x 32 → 64 bit products, hence LLVM
 # directly; it lowers eight lanes to whatever the processor has.
-@intrinsic  # type: ignore[untyped-decorator]
-def _xxh3_page(_context: Any, words: Any, at: Any, secret: Any) -> Any:
+@intrinsic
+def _xxh3_page(_context: Any, words: Any, _at: Any, secret: Any) -> Any:
     """xxh3-64 of the 512 words from *at* on."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
@@ -229,8 +231,8 @@ _process_vm_readv: Final = types.ExternalFunction(
 )  # fmt: skip
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _address(_context: Any, array: Any, at: Any) -> Any:
+@intrinsic
+def _address(_context: Any, array: Any, _at: Any) -> Any:
     """Where element *at* of a word array lies, as a C pointer."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -256,11 +258,11 @@ def _remote_digests(
     row = 0
     for chunk in range(len(chunks) - 1):
         first, end = chunks[chunk], chunks[chunk + 1]
-        size = np.uint64(0)
+        size = 0
         for extent in range(first, end):
-            size += extents[2 * extent + 1]
+            size += int(extents[2 * extent + 1])
         local[0] = words.ctypes.data
-        local[1] = size
+        local[1] = np.uint64(size)
         got = _process_vm_readv(
             np.int32(pid),
             _address(local, 0),
@@ -272,7 +274,7 @@ def _remote_digests(
         pages = max(got, 0) // 4096
         page_digests(words, pages, secret, zero, digests[row:], fills[row:])
         done[chunk] = pages
-        row += np.int64(size) // 4096
+        row += size // 4096
 
 
 remote_digests: Final = _compiled(_remote_digests)

@@ -1,0 +1,262 @@
+"""Live processes → a trace: every page ksmd could look at, read once and changed never.
+
+One thread finds pages, asks for their frames and writes; others read and digest. What
+was found is stored in the order in which it was found.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from traces.capture import host
+from traces.capture.describe import mapping_row, process_row
+from traces.capture.freeze import DEFAULT_LIMIT, Freezer
+from traces.capture.physical import Physical
+from traces.capture.piece import Piece, Subject, opened, pieces
+from traces.capture.procfs import Gone, Process
+from traces.capture.reading import PageReader
+from traces.capture.tally import Tally, permission_hint
+from traces.digest import seed_id, zero_digest
+from traces.errors import InputError
+from traces.schema import Facts, PageFlag, Pages
+from traces.writer import TraceWriter
+
+_IN_FLIGHT: Final = 4
+"""Processes and pieces found ahead of the one that is being stored."""
+
+_SAMPLE_EVERY: Final = 64
+_SAMPLE_MOST: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to capture."""
+
+    seed: int = 0
+    private: bool = False
+    """Leave out command lines."""
+    label_by: str = "auto"
+    threads: int = 1
+    """Threads that read, beside the one that finds and writes."""
+    freeze: str = "none"
+    """`none`, `stop` or `cgroup`."""
+    freeze_limit: float = DEFAULT_LIMIT
+
+
+class _End(NamedTuple):
+    """Follows the last piece of a process."""
+
+    subject: Subject
+
+
+_Step = Subject | Piece | _End
+
+
+class Capture:
+    """One capture of *processes*, in that order; `write` it once.
+
+    Raises InputError on a host whose pages are not 4 KiB.
+    """
+
+    def __init__(self, processes: Sequence[Process], settings: Settings) -> None:
+        host.require_supported_pages()
+        self._processes = processes
+        self._settings = settings
+        self._zero = zero_digest(settings.seed)
+        self._host = socket.gethostname()
+        self._open: set[Subject] = set()
+        self.tally = Tally()
+        self.limits: list[str] = []
+        """What the capture cannot tell, in sentences; set once written."""
+
+    def write(self, path: Path) -> Iterator[int]:
+        """Capture into *path*, yielding how many pages each step has dealt with.
+
+        Nothing is left at *path* unless the iterator is exhausted. Raises OutputError
+        where it cannot be written, UsageError where a process must not be frozen, and
+        InputError where no process could be captured.
+        """
+        settings = self._settings
+        started, began = datetime.now(UTC), time.monotonic_ns()
+        freezer = Freezer(settings.freeze, settings.freeze_limit, self._processes)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(freezer)
+            self._writer = stack.enter_context(TraceWriter(path))
+            self._physical = stack.enter_context(Physical())
+            stack.callback(self._close_subjects)
+            self._reader = stack.enter_context(
+                PageReader(settings.threads, settings.seed)
+            )
+            steps = stack.enter_context(contextlib.closing(self._steps(freezer)))
+            self._writer.begin_epoch(0)
+            waiting: deque[_Step] = deque()
+            for step in steps:
+                waiting.append(step)
+                if len(waiting) > _IN_FLIGHT:
+                    yield self._store(waiting.popleft())
+            while waiting:
+                yield self._store(waiting.popleft())
+            self._require_something()
+            self._writer.end_epoch(time.monotonic_ns() - began)
+            self._note_freezing(freezer)
+            self._writer.finish(self._facts(started))
+
+    def _steps(self, freezer: Freezer) -> Generator[_Step, None, None]:
+        for process in self._processes:
+            with freezer.holding(process) as held:
+                subject = self._opened(process, held)
+                if subject is None:
+                    continue
+                yield subject
+                readings = []
+                for piece in pieces(subject, self._reader, self._physical):
+                    readings += piece.readings
+                    yield piece
+                if freezer.how != "none":
+                    for reading in readings:
+                        reading.wait()
+                yield _End(subject)
+
+    def _opened(self, process: Process, held: bool) -> Subject | None:
+        try:
+            subject = opened(process, held, self._physical.known)
+        except PermissionError:
+            self.tally.skipped["processes without permission"] += 1
+            return None
+        except Gone:
+            self.tally.skipped["processes that exited"] += 1
+            return None
+        self._open.add(subject)
+        return subject
+
+    def _close_subjects(self) -> None:
+        for subject in self._open:
+            subject.close()
+
+    def _store(self, step: _Step) -> int:
+        """Write *step* down; the number of pages dealt with."""
+        if isinstance(step, Subject):
+            self._announce(step)
+            return 0
+        if isinstance(step, _End):
+            self._conclude(step.subject)
+            return 0
+        self._store_piece(step)
+        return len(step.vpns)
+
+    def _announce(self, subject: Subject) -> None:
+        row = process_row(
+            subject.process,
+            subject.mappings,
+            self._host,
+            self._settings.label_by,
+            self._settings.private,
+        )
+        rows = [mapping_row(mapping) for mapping in subject.mappings]
+        subject.first_mapping = self._writer.add_process(row, rows)
+        self.tally.processes += 1
+        self.tally.zeroed_processes += row["ksm_zero_pages"] > 0
+        self.tally.skipped["pages in swap"] += row["swapped_pages"]
+        self.tally.skipped["pages of hugetlb, in 4 KiB"] += row["hugetlb_pages"]
+
+    def _store_piece(self, piece: Piece) -> None:
+        subject, found = piece.subject, piece.found
+        content = piece.content()
+        there = piece.surely_read(content)
+        subject.lost += len(there) - int(np.count_nonzero(there))
+        # Where neither a scan nor a flag marks the shared zero page, a page of zeros
+        # that others map as well is taken for it.
+        unmarked = found.shared & (content.digest == self._zero)
+        if subject.pagemap.scans or self._physical.known:
+            unmarked = np.zeros_like(unmarked)
+        rows = np.flatnonzero(there & found.eligible & ~unmarked)
+        flags = np.where(content.fill[rows], PageFlag.FILL, 0)
+        flags |= np.where(found.ksm[rows], PageFlag.KSM, 0)
+        pages = Pages(
+            mapping=piece.mapping[rows] + np.int32(subject.first_mapping),
+            vpn=piece.vpns[rows],
+            digest=content.digest[rows],
+            frame=found.frame[rows],
+            folio=found.folio[rows],
+            nid=found.nid[rows],
+            flags=flags.astype(np.uint16),
+        )
+        self._writer.add_pages(pages)
+        sample = slice(None, None, _SAMPLE_EVERY)
+        subject.samples.append((pages.vpn[sample], pages.digest[sample]))
+        subject.pages += len(rows)
+        self.tally.pages += len(rows)
+        self.tally.ksm_pages += int(np.count_nonzero(found.ksm[rows]))
+
+    def _conclude(self, subject: Subject) -> None:
+        reread, changed = self._reread(subject)
+        self.tally.skipped["pages lost to a race"] += subject.lost
+        self.tally.skipped["processes that exited while read"] += subject.exited
+        if reread:
+            self.tally.reread_pages += reread
+            self.tally.sampled_pages += subject.pages
+            self.tally.changed_pages += subject.pages * changed / reread
+        self._writer.amend_process(
+            lost_pages=subject.lost, reread_pages=reread, changed_pages=changed
+        )
+        self._open.remove(subject)
+        subject.close()
+
+    def _reread(self, subject: Subject) -> tuple[int, int]:
+        """Read some pages again: how many, and how many of them have changed."""
+        if subject.held or not subject.samples or not subject.is_same_process():
+            return 0, 0
+        vpns, digests = map(np.concatenate, zip(*subject.samples, strict=True))
+        step = -(-len(vpns) // _SAMPLE_MOST) or 1
+        vpns, digests = vpns[::step], digests[::step]
+        still = subject.still(vpns)
+        content = self._reader.read(subject.target, vpns[still])
+        same: npt.NDArray[np.bool_] = content.read & (content.digest == digests[still])
+        return len(vpns), len(vpns) - int(np.count_nonzero(same))
+
+    def _require_something(self) -> None:
+        if self.tally.processes:
+            return
+        denied = self.tally.skipped["processes without permission"]
+        if not denied:
+            raise InputError("every selected process exited before it could be read")
+        first = self._processes[0]
+        what = f"process {first.pid}" if denied == 1 else f"any of {denied} processes"
+        raise InputError(
+            f"no permission to read the memory of {what}", permission_hint()
+        )
+
+    def _note_freezing(self, freezer: Freezer) -> None:
+        skipped = self.tally.skipped
+        skipped["processes thawed before they were read in full"] += freezer.late
+        skipped["processes that could not be frozen"] += freezer.missed
+
+    def _facts(self, started: datetime) -> Facts:
+        settings = self._settings
+        self.limits = self.tally.limits(
+            frozen=settings.freeze != "none", frames_known=self._physical.known
+        )
+        return Facts(
+            host=self._host,
+            kernel=os.uname().release,
+            captured_at=started.isoformat(timespec="seconds"),
+            source="live",
+            tool=host.tool(),
+            zero_digest=self._zero,
+            seed_id=seed_id(settings.seed),
+            label_by=settings.label_by,
+            ksm=host.ksm_files(),
+            meminfo=host.meminfo(),
+            skipped=self.tally.counted(),
+            limits=self.limits,
+        )

@@ -1,0 +1,177 @@
+"""A process being captured, and its pages in pieces of bounded size.
+
+A process of any size streams through the same few megabytes: while the threads read
+one piece's pages, the next piece's are looked for.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from traces.capture import procfs
+from traces.capture.describe import is_eligible
+from traces.capture.pagemap import PageMap, Pages
+from traces.capture.physical import Found, Physical
+from traces.capture.procfs import Gone, Mapping, Process
+from traces.capture.reading import Content, PageReader, Reading, Target
+from traces.schema import PAGE_SIZE
+
+_PIECE_PAGES: Final = 1 << 18
+"""A piece is closed once it has this many pages; it has less than twice as many.
+
+Frames are asked for by the piece: the more of them, the fewer calls."""
+
+_HANDFUL_PAGES: Final = 1 << 14
+"""Found pages wait for this many before the threads are told."""
+
+Vpns = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True, eq=False)
+class Subject:
+    """A process while it is captured, and what came of it so far."""
+
+    process: Process
+    mappings: list[Mapping]
+    pagemap: PageMap
+    target: Target
+    held: bool
+    """Frozen, so that it need not be read twice to know whether it changes."""
+    first_mapping: int = -1
+    """Number of its first mapping in the trace."""
+    pages: int = 0
+    lost: int = 0
+    exited: bool = False
+    samples: list[tuple[Vpns, npt.NDArray[np.int64]]] = field(default_factory=list)
+    """Some of its pages and their digests."""
+
+    def close(self) -> None:
+        """Give back the open files."""
+        self.pagemap.close()
+        os.close(self.target.memory)
+
+    def is_same_process(self) -> bool:
+        """Whether its pid still means the process that was selected."""
+        try:
+            return procfs.start_ticks(self.process.pid) == self.process.start_ticks
+        except Gone:
+            return False
+
+    def still(self, vpns: Vpns) -> npt.NDArray[np.bool_]:
+        """Which of the pages are there now; none once it has exited."""
+        try:
+            return self.pagemap.still(vpns)
+        except ProcessLookupError:
+            self.exited = True
+            return np.zeros(len(vpns), bool)
+
+
+class Piece(NamedTuple):
+    """Pages of one process that are being read."""
+
+    subject: Subject
+    mapping: npt.NDArray[np.int32]
+    """Which of the subject's mappings, counted from 0."""
+    vpns: Vpns
+    readings: list[Reading]
+    found: Found
+
+    def content(self) -> Content:
+        """What was read; waits for it."""
+        parts = [reading.wait() for reading in self.readings]
+        return Content(
+            digest=np.concatenate([part.digest for part in parts]),
+            fill=np.concatenate([part.fill for part in parts]),
+            read=np.concatenate([part.read for part in parts]),
+            faulted=any(part.faulted for part in parts),
+        )
+
+    def surely_read(self, content: Content) -> npt.NDArray[np.bool_]:
+        """Which pages hold what was read, not something put in their place."""
+        subject = self.subject
+        if not subject.is_same_process():
+            # Another process may have got the pid, and been read instead.
+            subject.exited = True
+            return np.zeros(len(self.vpns), bool)
+        there = content.read & self.found.present
+        return there & subject.still(self.vpns) if content.faulted else there
+
+
+def opened(process: Process, held: bool, frames: bool) -> Subject:
+    """Open what shows *process* from outside; *frames* if they are wanted.
+
+    Raises PermissionError, and Gone where it has exited.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            memory = os.open(f"/proc/{process.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, memory)
+            pagemap = stack.enter_context(PageMap(process.pid, frames=frames))
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise Gone from error
+        mappings = procfs.mappings(process.pid)
+        target = Target(process.pid, memory)
+        subject = Subject(process, mappings, pagemap, target, held)
+        if not subject.is_same_process():
+            raise Gone
+        stack.pop_all()
+    return subject
+
+
+def pieces(subject: Subject, reader: PageReader, physical: Physical) -> Iterator[Piece]:
+    """Find every eligible page of *subject* and start reading it, in address order."""
+    parts: list[tuple[int, Pages]] = []
+    readings: list[Reading] = []
+    unread: list[Vpns] = []
+    for number, pages in _present(subject):
+        parts.append((number, pages))
+        unread.append(pages.vpns)
+        size = sum(len(pages.vpns) for _, pages in parts)
+        full = size >= _PIECE_PAGES
+        if full or sum(map(len, unread)) >= _HANDFUL_PAGES:
+            readings.append(reader.start(subject.target, np.concatenate(unread)))
+            unread = []
+        if full:
+            yield _piece(subject, parts, readings, physical)
+            parts, readings = [], []
+    if unread:
+        readings.append(reader.start(subject.target, np.concatenate(unread)))
+    if parts:
+        yield _piece(subject, parts, readings, physical)
+
+
+def _present(subject: Subject) -> Iterator[tuple[int, Pages]]:
+    """Pages that ksmd could look at, with the place of their mapping."""
+    try:
+        for number, mapping in enumerate(subject.mappings):
+            if is_eligible(mapping) and mapping.anonymous:
+                start, end = mapping.start // PAGE_SIZE, mapping.end // PAGE_SIZE
+                anonymous = mapping.anonymous // PAGE_SIZE
+                for pages in subject.pagemap.present(start, end, anonymous):
+                    yield number, pages
+    except ProcessLookupError:
+        subject.exited = True
+
+
+def _piece(
+    subject: Subject,
+    parts: list[tuple[int, Pages]],
+    readings: list[Reading],
+    physical: Physical,
+) -> Piece:
+    counts = [len(pages.vpns) for _, pages in parts]
+    numbers = np.array([number for number, _ in parts], np.int32)
+    entries = [pages.entries for _, pages in parts if pages.entries is not None]
+    found = physical.find(np.concatenate(entries) if entries else None, sum(counts))
+    return Piece(
+        subject,
+        np.repeat(numbers, counts),
+        np.concatenate([pages.vpns for _, pages in parts]),
+        readings,
+        found,
+    )

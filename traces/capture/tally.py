@@ -1,0 +1,81 @@
+"""What came of a capture: counts while it runs, and what they mean in sentences."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+
+from traces.capture import host
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of a capture so far."""
+
+    processes: int = 0
+    pages: int = 0
+    ksm_pages: int = 0
+    """Pages that ksmd had merged already."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """What was left out: reason, with its unit → count; zero counts may be there."""
+    reread_pages: int = 0
+    """Pages read a second time to see what changes."""
+    sampled_pages: int = 0
+    """Pages of the processes of which some were read a second time."""
+    changed_pages: float = 0.0
+    """How many of `sampled_pages` changed meanwhile, extrapolated."""
+    zeroed_processes: int = 0
+    """Processes in which ksmd has placed zero pages."""
+
+    def counted(self) -> dict[str, int]:
+        """What was left out, without the reasons that did not occur."""
+        return {why: count for why, count in self.skipped.items() if count}
+
+    def limits(self, *, frozen: bool, frames_known: bool) -> list[str]:
+        """What this capture cannot tell, a sentence each."""
+        found = []
+        if not frames_known:
+            found.append(
+                "Frames are known to root only: memory still shared by fork cannot be "
+                "told from copies, so savings are an upper bound."
+            )
+        if not frozen and self.reread_pages:
+            share = self.changed_pages / self.sampled_pages if self.sampled_pages else 0
+            found.append(
+                "Processes ran while they were read: an estimated "
+                f"{share:.2%} of the pages changed meanwhile "
+                f"({self.reread_pages} pages were read twice)."
+            )
+        if self.ksm_pages:
+            found.append(
+                f"ksmd had merged {self.ksm_pages} pages already; each counts as a "
+                "page of its own, as after writing 2 to run."
+            )
+        if self.zeroed_processes:
+            found.append(
+                "ksmd has placed zero pages in "
+                f"{self.zeroed_processes} processes (ksm_zero_pages); they look "
+                "like memory never written and are missing here."
+            )
+        if swapped := self.skipped["pages in swap"]:
+            found.append(
+                f"{swapped} pages are in swap: reading them would bring them back, "
+                "so their content is unknown."
+            )
+        if denied := self.skipped["processes without permission"]:
+            found.append(
+                f"{denied} selected processes could not be read: {permission_hint()}."
+            )
+        return found
+
+
+def permission_hint() -> str:
+    """Who may read a process that this user may not."""
+    scope = host.ptrace_scope()
+    if os.geteuid() == 0:
+        return "root needs CAP_SYS_PTRACE here"
+    if scope:
+        return (
+            "root may read them; others may not while "
+            f"/proc/sys/kernel/yama/ptrace_scope is {scope}"
+        )
+    return "root and their own user may read them"
