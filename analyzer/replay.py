@@ -28,9 +28,10 @@ from analyzer.engine.state import (
 from analyzer.engine.steady import ZERO, steady
 from analyzer.host import Host, joined, load, load_digests, open_traces
 from analyzer.knobs import KsmKnobs
+from analyzer.outcome import Outcome
 from analyzer.policy import MergePolicy
 from analyzer.result import Pass, ReplayResult, TraceInfo
-from analyzer.savings import Outcome, Tallies, result_of
+from analyzer.savings import Tallies, result_of
 from traces.schema import UNKNOWN
 from traces.trace import Trace
 

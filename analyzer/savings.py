@@ -6,7 +6,7 @@ all processes is the number of physical frames that came free. docs/savings.md
 defines every column.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,8 +16,7 @@ import polars as pl
 from analyzer.counters import KsmCounters, process_profit
 from analyzer.engine import attribution
 from analyzer.engine.steady import ROWS, ZERO, steady
-from analyzer.host import Host
-from analyzer.knobs import KsmKnobs
+from analyzer.outcome import Outcome
 from analyzer.result import (
     Composition,
     Ideal,
@@ -34,27 +33,6 @@ NAMES: Final = ["user", "unit", "container", "pod", "vm"]
 _GRID: Final = 6
 """Decimals to which shares are taken before they are cut to whole pages: sums of
 fractions that make a whole page are off by less than this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Where every row of the captures ended."""
-
-    host: Host
-    knobs: KsmKnobs
-    policy: str
-    settled: bool
-    counters: KsmCounters
-    offered: npt.NDArray[np.bool_]
-    """[segment]"""
-    where: npt.NDArray[np.uint8]
-    """[row] the bits of engine.state; 0 for rows that were not offered."""
-    after: npt.NDArray[np.int32]
-    """[row] the frame it maps now."""
-    content: npt.NDArray[np.int32]
-    """[frame]"""
-    contents: int
-    zero_contents: int
 
 
 class Tallies:
@@ -252,7 +230,7 @@ def _mappings(
         "mapping", "process", "kind", "name", "start_vpn"
     )
     known = processes.select("process", "host", "pid", "comm", "workload")
-    named = about.join(known, on="process", how="left", maintain_order="left")
+    named: pl.DataFrame = about.join(known, on="process", how="left", maintain_order="left")
     order = ["mapping", *known.columns, "kind", "name", "start_vpn"]
     return named.select(order).with_columns(_integers(columns))
 

@@ -1,23 +1,21 @@
 """Who shares with whom, and which contents are shared most."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from analyzer.engine import attribution
+from analyzer.outcome import Outcome
 from analyzer.result import Sharing
-
-if TYPE_CHECKING:
-    from analyzer.savings import Outcome
 
 _NAMED: Final = 3
 """Workloads a content's row names."""
 
 
 def who_shares(
-    outcome: "Outcome",
+    outcome: Outcome,
     zero_rows: npt.NDArray[np.bool_],
     after: npt.NDArray[np.uint32],
     marks: npt.NDArray[np.uint8],
@@ -37,7 +35,7 @@ def who_shares(
 
 
 def repeated_contents(
-    outcome: "Outcome",
+    outcome: Outcome,
     before: npt.NDArray[np.uint32],
     after: npt.NDArray[np.uint32],
     rows: int,

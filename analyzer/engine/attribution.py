@@ -9,7 +9,7 @@ frames that came free.
 
 import numpy as np
 
-from analyzer.engine.kernel import inlined, jit
+from analyzer.engine.jit import inlined, jit
 from analyzer.engine.state import GONE, IN_STABLE, KSM_ZERO, SPLIT_ZERO
 
 # Columns of weigh()'s counts.

@@ -5,10 +5,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.engine.jit import jit
 from analyzer.engine.radix import (
     bits_for,
     halves,
-    jit,
     places,
     side_by_side,
 )

@@ -8,10 +8,10 @@ that can be seen.
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.engine.jit import inlined, jit
 from analyzer.engine.state import (
     CHAINS,
     CHANGES,
@@ -40,13 +40,6 @@ from analyzer.engine.state import (
     UNSTABLE_SCAN,
     ZERO_PAGES,
     State,
-)
-
-# nogil lets a screen stay alive beside a replay; the disk cache makes the second
-# run start at once.
-jit: Final = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-inlined: Final = numba.njit(
-    nogil=True, cache=True, boundscheck=False, error_model="numpy", inline="always"
 )
 
 _ENDLESS: Final = 1 << 62

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-# nogil lets the two halves run side by side and a screen stay alive.
-jit: Final = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
+from analyzer.engine.jit import jit
 
 THREADS: Final = 2
 """Threads of a partition; a fixed number, so that results never depend on the

@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.engine.jit import jit
 from analyzer.engine.radix import (
     THREADS,
     bits_for,
     halves,
-    jit,
     places,
     side_by_side,
 )
