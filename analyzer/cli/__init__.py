@@ -48,6 +48,14 @@ class _Verbs(click.Group):
             ctx.fail(f"there is no command {args[0]}{meant}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        # A reader that has seen enough is no failure; to click it would be one.
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _forget_stdout()
+            return ExitCode.OK
+
     def format_commands(
         self,
         ctx: click.Context,  # noqa: ARG002
@@ -88,14 +96,20 @@ def program() -> None:
 
 def main() -> None:
     """Run the command line; the only place that catches, and that exits."""
+    code = _run()
     try:
-        code = _run()
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has seen enough. Python would flush again on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.OK
+    except OSError as error:
+        _forget_stdout()
+        if code == ExitCode.OK and not isinstance(error, BrokenPipeError):
+            failure(f"stdout: cannot be written: {error.strerror}")
+            code = ExitCode.INPUT
     sys.exit(code)
+
+
+def _forget_stdout() -> None:
+    # Python would try to flush it, and complain, on its way out.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> int:
@@ -118,8 +132,6 @@ def _run() -> int:
     except MemoryError:
         failure("out of memory", hint="a part of the processes makes a smaller trace")
         return ExitCode.LIMIT
-    except BrokenPipeError:
-        raise
     except Exception:
         import traceback
 

@@ -51,11 +51,18 @@ def check_writable(output: Path | None, *inputs: Path) -> None:
 
 
 def write(text: str, output: Path | None) -> None:
-    """To stdout, or atomically to *output*."""
+    """To stdout, or atomically to *output*; raises OutputError where it cannot."""
     if output is None:
         # A locale without Unicode shows names by number rather than failing.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            reason = error.strerror
+            raise OutputError(f"stdout: cannot be written: {reason}") from error
         return
     from traces.table import replacing
 

@@ -1,0 +1,112 @@
+import csv
+import io
+import json
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from analyzer.cli import program
+from analyzer.report.columns import TABLES
+from analyzer.result import ReplayResult
+from traces.schema import SIDE_TABLES
+
+
+def ran(*arguments):
+    found = CliRunner().invoke(program, [*map(str, arguments)], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def replayed(*arguments):
+    return json.loads(ran("replay", *arguments, "--format", "json"))
+
+
+def test_the_figures_are_the_ones_that_can_be_counted_by_hand(trace):
+    # A five times, Z four times; with the zero page merged as any other content.
+    document = replayed(trace)
+    assert document["savings"]["pages_saved_nonzero"] == 4
+    assert document["savings"]["pages_saved_zero"] == 3
+    assert document["ideal"]["distinct_contents"] == 6
+    assert document["trace"]["pages"] == 13
+
+
+def test_knobs_reach_the_engine(trace):
+    document = replayed(trace, "--use-zero-pages", "--pages-to-scan", 4000)
+    assert document["knobs"]["pages_to_scan"] == 4000
+    assert document["counters"]["ksm_zero_pages"] == 4
+
+
+def test_the_policy_decides_who_is_offered(trace):
+    assert sum(replayed(trace)["composition"].values()) == 13
+    captured = replayed(trace, "--policy", "captured")
+    assert captured["policy"] == "captured"
+    assert sum(captured["composition"].values()) == 9
+
+
+def test_passes_stop_it_early(trace):
+    document = replayed(trace, "--passes", 1)
+    assert len(document["passes"]) == 1
+    assert document["settled"] is False
+
+
+def test_captures_are_joined_into_one_host(trace):
+    document = replayed(trace, trace)
+    assert document["trace"]["pages"] == 26
+    assert len(document["processes"]) == 6
+
+
+@pytest.mark.parametrize("by", sorted(TABLES))
+@pytest.mark.parametrize("form", ["text", "csv", "md"])
+def test_every_table_in_every_format(trace, by, form):
+    shown = ran("replay", trace, "--by", by, "--format", form)
+    assert "\x1b" not in shown
+    if form == "csv":
+        assert len({len(row) for row in csv.reader(io.StringIO(shown))}) == 1
+
+
+def test_more_contents_are_kept_when_more_rows_are_asked_for(trace):
+    rows = ran("replay", trace, "--by", "content", "-n", 1, "--format", "csv")
+    assert len(rows.splitlines()) == 2
+
+
+def test_a_saved_result_draws_the_same(trace, tmp_path):
+    from analyzer.report import drawn
+    from analyzer.report.layout import Layout
+
+    shown = ran("replay", trace, "--save", tmp_path / "x.parquet", "--format", "json")
+    assert drawn(ReplayResult.load(tmp_path / "x.parquet"), "json", Layout()) == shown
+
+
+def test_info_has_the_trace_object_of_a_replay(trace):
+    told = json.loads(ran("info", trace, "--format", "json"))
+    assert told["schema"] == "ksm-analyze/info/1"
+    assert told["kind"] == "trace"
+    assert told["trace"] | {"limits": 0} == replayed(trace)["trace"] | {"limits": 0}
+    assert (told["zero_pages"], told["distinct_contents"]) == (4, 6)
+
+
+def test_info_of_a_result_tells_what_was_replayed(trace, tmp_path):
+    ran("replay", trace, "--use-zero-pages", "--save", tmp_path / "x.parquet")
+    told = json.loads(ran("info", tmp_path / "x.parquet", "--format", "json"))
+    assert told["kind"] == "result"
+    assert told["knobs"]["use_zero_pages"] == 1
+    assert (told["zero_pages"], told["distinct_contents"]) == (4, 6)
+
+
+@pytest.mark.parametrize("table", sorted(SIDE_TABLES))
+def test_info_takes_the_tables_out(trace, tmp_path, table):
+    text = ran("info", trace, "--table", table)
+    assert text.splitlines()[0].split(",") == SIDE_TABLES[table].names
+    assert "\x1b" not in text
+    ran("info", trace, "--table", table, "-o", tmp_path / "x.parquet")
+    frame = pl.read_parquet(tmp_path / "x.parquet")
+    assert frame.columns == SIDE_TABLES[table].names
+    assert frame.height == len(text.splitlines()) - 1
+
+
+def test_info_writes_parquet_to_a_pipe(trace):
+    found = CliRunner().invoke(
+        program, ["info", str(trace), "--table", "epochs", "--format", "parquet"]
+    )
+    assert found.stdout_bytes.startswith(b"PAR1")
