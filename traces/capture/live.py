@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,7 @@ class Capture:
         self.limits: list[str] = []
         """What the capture cannot tell, in sentences; set once written."""
 
-    def write(self, path: Path) -> Iterator[int]:
+    def write(self, path: Path) -> Generator[int, None, None]:
         """Capture into *path*, yielding how many pages each step has dealt with.
 
         Nothing is left at *path* unless the iterator is exhausted. Raises OutputError

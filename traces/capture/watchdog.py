@@ -11,6 +11,7 @@ The end of input means that the capture is gone.
     release             the capture has thawed it itself            -> ok, or late
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -60,12 +61,9 @@ def _continue(pid: int) -> Callable[[], None] | None:
         return None
 
     def thaw() -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(handle, signal.SIGCONT)
-        except ProcessLookupError:
-            pass
-        finally:
-            os.close(handle)
+        os.close(handle)
 
     return thaw
 
@@ -74,14 +72,17 @@ def _write(rest: bytes) -> Callable[[], None]:
     path, _, value = rest.partition(b"\t")
 
     def thaw() -> None:
-        try:
-            with open(path, "wb", buffering=0) as file:  # noqa: PTH123
-                file.write(value)
-        except OSError:
-            pass
+        with (
+            contextlib.suppress(OSError),
+            open(path, "wb", buffering=0) as file,  # noqa: PTH123
+        ):
+            file.write(value)
 
     return thaw
 
 
 if __name__ == "__main__":
+    # The capture may run at the lowest priority; who waits to be thawed must not.
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
     serve(sys.stdin.fileno(), sys.stdout.fileno())
