@@ -17,6 +17,7 @@ from analyzer.report.units import (
     bytes_text,
     count_text,
     pages_text,
+    percent_text,
     profit_text,
 )
 from traces.schema import PAGE_SIZE, UNKNOWN
@@ -77,6 +78,8 @@ class Table:
     ends: bool = False
     """Whether its last row is shown even if rows before it are not; such rows are
     moments, and have no sum."""
+    overlaps: frozenset[str] = frozenset()
+    """Columns whose rows count some of the same things, and so have no sum here."""
     bar: bool = True
     """Whether a bar of non-zero and zero savings is drawn beside it."""
 
@@ -214,6 +217,7 @@ TABLES: Final[Mapping[str, Table]] = {
         },
         key="digest",
         by_savings=False,
+        overlaps=frozenset({"processes", "workloads"}),
         bar=False,
     ),
     "pass": Table(
@@ -265,16 +269,16 @@ def ranked(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def remainder(frame: pl.DataFrame) -> dict[str, Any]:
-    """One row for all of *frame*: sums of what adds up, null for the rest."""
-    sums = derived(
-        frame.select(
-            pl.col(name).sum()
-            for name in frame.columns
-            if name in COLUMNS and COLUMNS[name].adds_up
-        )
+def remainder(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
+    """One row for all of *frame*: sums of what adds up, nothing for the rest."""
+    if table.ends:
+        return {}
+    sums = frame.select(
+        pl.col(name).sum()
+        for name in frame.columns
+        if name in COLUMNS and COLUMNS[name].adds_up and name not in table.overlaps
     )
-    return sums.row(0, named=True) if sums.height else {}
+    return derived(sums).row(0, named=True)
 
 
 def _share(part: str, whole: str, name: str) -> pl.Expr:
@@ -299,7 +303,7 @@ def _cell(unit: Unit, value: Any) -> str:
         case Unit.PROFIT:
             return profit_text(value)
         case Unit.SHARE:
-            return f"{100 * value:.1f}%"
+            return percent_text(value)
         case Unit.PAGE_NUMBER:
             return f"{value * PAGE_SIZE:x}"
         case Unit.DIGEST:

@@ -27,7 +27,9 @@ _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])")
 def markdown(result: ReplayResult, layout: Layout) -> str:
     """Headline, the table *layout.by*, then what the figures rest on."""
     blocks = [_headline(result), _composition(result), _table(result, layout)]
-    sentences = [f"**{label}**: {escaped(text)}" for label, text in stated(result)]
+    sentences = [
+        f"**{label}**: {escaped(text)}" for label, text in stated(result, layout.by)
+    ]
     sentences += [f"**limit**: {escaped(text)}" for text in limits(result)]
     blocks.append("\n".join(f"- {sentence}" for sentence in sentences))
     return "\n\n".join(blocks) + "\n"
@@ -76,7 +78,7 @@ def _table(result: ReplayResult, layout: Layout) -> str:
     lines = [titles, rules, *_rows(frame, names, wanted)]
     if 0 < wanted < frame.height:
         rest = frame.slice(wanted)
-        texts = _texts({} if table.ends else remainder(rest), names)
+        texts = _texts(remainder(table, rest), names)
         texts[names.index(table.key)] = f"{rest.height} more"
         lines.append(texts)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -46,8 +46,11 @@ def pass_of(result: ReplayResult, share: float = ENOUGH) -> int | None:
     return int(short[-1]) + 2 if short.len() else 1
 
 
-def stated(result: ReplayResult) -> Iterator[tuple[str, str]]:
-    """Label and sentence of everything that stands below the tables; escaped."""
+def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
+    """Label and sentence of everything that stands below the table *by*; escaped."""
+    if by == "content":
+        kept, all_of_them = result.contents.height, result.ideal.distinct_contents
+        yield "contents", f"the {kept} that save most of {count_text(all_of_them)}"
     yield "ideal", _ideal(result)
     yield "sharing", _sharing(result)
     split = result.savings.pages_saved_by_split
@@ -101,10 +104,10 @@ def _scans(result: ReplayResult) -> str:
     scans = result.passes.height
     wakeups = int(result.passes["wakeups"][-1]) if scans else 0
     asleep = duration_text(wakeups * result.knobs.sleep_millisecs)
-    ending = "nothing more would merge" if result.settled else "more may merge"
+    ending = "nothing left to merge" if result.settled else "more may merge"
     return (
         f"{_counted(scans, 'full scan')}, {_counted(wakeups, 'wake-up')}, "
-        f"{asleep} of sleep; {ending}"
+        f"{asleep} asleep; {ending}"
     )
 
 

@@ -38,7 +38,7 @@ def text(result: ReplayResult, layout: Layout) -> str:
         *_table(result, layout),
         [],
     ]
-    for label, sentence in stated(result):
+    for label, sentence in stated(result, layout.by):
         lines += _labelled(label, sentence, layout.width)
     for limit in limits(result):
         lines += _marked(limit, layout.width)
@@ -129,7 +129,7 @@ def _table(result: ReplayResult, layout: Layout) -> list[Line]:
     texts = {name: [COLUMNS[name].text(row[name]) for row in rows] for name in names}
     if more is not None:
         at = len(rows) - 1 if table.ends else len(rows)
-        rest = {} if table.ends else remainder(more)
+        rest = remainder(table, more)
         for name in names:
             texts[name].insert(at, COLUMNS[name].text(rest.get(name)))
             if rest.get(name) is None:

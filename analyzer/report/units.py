@@ -41,8 +41,14 @@ def count_text(value: int) -> str:
 
 
 def share_text(part: int, whole: int) -> str:
-    """`40.9%`."""
-    return f"{100 * part / whole:.1f}%" if whole else NOTHING
+    """`40.9%`; `100.0%` is all of it, not nearly all."""
+    return percent_text(part / whole) if whole else NOTHING
+
+
+def percent_text(share: float) -> str:
+    """The same of a number from 0 to 1."""
+    percent = 100 * share
+    return f"{min(percent, 99.9) if percent < 100 else percent:.1f}%"
 
 
 def duration_text(milliseconds: int) -> str:

@@ -84,7 +84,7 @@ def test_only_knobs_that_differ_are_named():
 
 
 def test_it_says_when_it_was_stopped_early():
-    assert lines_of(result(), "nothing more would merge")
+    assert lines_of(result(), "nothing left to merge")
     assert lines_of(replace(result(), settled=False), "more may merge")
 
 
@@ -116,3 +116,13 @@ def test_the_pass_of_95_percent_is_the_first_that_stays_there():
 def test_equal_savings_are_in_the_order_of_names(by):
     table = text(result(NAMES[::-1]), by=by)
     assert table == text(result(NAMES[::-1]), by=by)
+
+
+def test_what_contents_share_is_not_summed():
+    table = text(result(), by="content", rows=2, width=200).split("\n\n")[1]
+    more = table.splitlines()[-1].split()
+    assert more == ["2", "more", "75.3", "MiB", "19.3k", "19.3k"]
+
+
+def test_it_says_how_many_contents_were_kept():
+    assert lines_of(result(), "the 4 that save most of 1.46M", by="content")

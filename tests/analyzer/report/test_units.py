@@ -59,6 +59,11 @@ def test_counts_are_exact_while_they_are_short(value, shown):
     assert count_text(value) == shown
 
 
+def test_nearly_all_is_not_all():
+    assert share_text(9_999, 10_000) == "99.9%"
+    assert share_text(10_000, 10_000) == "100.0%"
+
+
 def test_a_share_of_nothing_is_not_a_number():
     assert share_text(0, 0) == "-"
     assert share_text(409, 1000) == "40.9%"
