@@ -15,7 +15,7 @@ import polars as pl
 from analyzer.engine.steady import MAX_KINDS, Segments
 from traces.errors import InputError, NotComparableError
 from traces.schema import UNKNOWN, PageFlag
-from traces.trace import Trace
+from traces.trace import Trace, run_starts
 
 ENGINE_COLUMNS = ("mapping", "vpn", "digest", "frame", "folio", "nid", "flags")
 
@@ -242,7 +242,9 @@ class _Runs:
     def add(self, row: int, base: int, mapping: npt.NDArray[np.int32]) -> None:
         if len(mapping) == 0:
             return
-        cuts = np.flatnonzero(np.diff(mapping, prepend=self._last - base))
+        cuts = run_starts(mapping)
+        if mapping[0] + base == self._last:
+            cuts = cuts[1:]
         self._starts.append(cuts + row)
         self._mappings.append(mapping[cuts] + np.int32(base))
         self._last = int(mapping[-1]) + base

@@ -23,12 +23,22 @@ from traces.schema import (
     PAGE_SIZE,
     PAGES,
     SIDE_TABLES,
+    UNKNOWN,
     Facts,
 )
 from traces.table import footer_table, open_parquet
 
 Columns = dict[str, npt.NDArray[Any]]
 """Column name → values; equally long."""
+
+_Row = tuple[int, int]
+"""(mapping, page number)"""
+
+
+def run_starts(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Where runs of equal *values* begin."""
+    cuts = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return np.concatenate(([0] if len(values) else [], cuts)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +93,12 @@ class Trace:
         groups = iter(range(self.metadata.num_row_groups))
         workers = min(2, os.cpu_count() or 1)
         seen = 0
-        last = (-1, -1)
+        last: _Row = (UNKNOWN, UNKNOWN)
         with ThreadPoolExecutor(workers) as pool:
 
             def submit(count: int) -> list[Future[Columns]]:
                 return [
-                    pool.submit(self._decode, group, wanted)
+                    pool.submit(self._decode, group, wanted, epoch)
                     for group in islice(groups, count)
                 ]
 
@@ -96,11 +106,13 @@ class Trace:
             while ahead:
                 chunk = ahead.pop(0).result()
                 ahead += submit(1)
-                if "epoch" in wanted:
-                    keep = chunk.pop("epoch") == epoch
-                    chunk = {name: values[keep] for name, values in chunk.items()}
-                seen += len(chunk[columns[0]])
-                last = self._check_rows(chunk, last)
+                rows = len(chunk[columns[0]])
+                seen += rows
+                if rows and "mapping" in chunk:
+                    first = _row(chunk, 0)
+                    if first < last or ("vpn" in chunk and first == last):
+                        raise self._out_of_order(last, first)
+                    last = _row(chunk, -1)
                 yield chunk
         if seen != self.rows(epoch):
             raise InputError(
@@ -108,7 +120,7 @@ class Trace:
                 f"expected {self.rows(epoch)} as its footer says"
             )
 
-    def _decode(self, group: int, columns: list[str]) -> Columns:
+    def _decode(self, group: int, columns: list[str], epoch: int) -> Columns:
         # A ParquetFile of its own: one must not be shared between threads.
         try:
             with pq.ParquetFile(
@@ -120,33 +132,40 @@ class Trace:
             raise InputError(f"{self.path}: row group {group}: {line}") from error
         if any(column.null_count for column in table.columns):
             raise InputError(f"{self.path}: row group {group}: null values")
-        return {name: table[name].to_numpy() for name in columns}
+        chunk: Columns = {name: table[name].to_numpy() for name in columns}
+        if self.epochs.height > 1:
+            keep = chunk.pop("epoch") == epoch
+            chunk = {name: values[keep] for name, values in chunk.items()}
+        self._check_order(chunk)
+        return chunk
 
-    def _check_rows(self, chunk: Columns, last: tuple[int, int]) -> tuple[int, int]:
-        """Whether *chunk* goes on where (mapping, vpn) *last* ended; returns its own."""
+    def _check_order(self, chunk: Columns) -> None:
+        """Whether the rows of *chunk* ascend and name mappings that exist."""
         mapping = chunk.get("mapping")
         if mapping is None or len(mapping) == 0:
-            return last
-        vpn = chunk.get("vpn", np.zeros(0, np.int64))
-        steps = np.diff(mapping, prepend=last[0])
-        ordered = steps >= 0
-        if len(vpn):
-            ordered = (steps > 0) | (ordered & (np.diff(vpn, prepend=last[1]) > 0))
-        if not ordered.all():
-            at = int(np.argmin(ordered))
-            before = (mapping[at - 1], vpn[at - 1] if len(vpn) else "") if at else last
+            return
+        cuts = run_starts(mapping)
+        numbers = mapping[cuts]
+        strange = numbers[(numbers < 0) | (numbers >= self.mappings.height)]
+        if len(strange):
             raise InputError(
-                f"{self.path}: rows out of order: mapping {mapping[at]}"
-                f"{f' page {vpn[at]}' if len(vpn) else ''} after mapping {before[0]}"
-                f"{f' page {before[1]}' if len(vpn) else ''}, expected ascending"
-            )
-        if mapping[0] < 0 or mapping[-1] >= self.mappings.height:
-            strange = mapping[0] if mapping[0] < 0 else mapping[-1]
-            raise InputError(
-                f"{self.path}: a page of mapping {strange}, "
+                f"{self.path}: a page of mapping {strange[0]}, "
                 f"expected 0 to {self.mappings.height - 1}"
             )
-        return int(mapping[-1]), int(vpn[-1]) if len(vpn) else -1
+        falls = np.flatnonzero(np.diff(numbers) < 0)
+        at = int(cuts[falls[0] + 1]) if len(falls) else None
+        if at is None and "vpn" in chunk:
+            rises = chunk["vpn"][1:] > chunk["vpn"][:-1]
+            rises[cuts[1:] - 1] = True
+            at = None if rises.all() else int(np.argmin(rises)) + 1
+        if at is not None:
+            raise self._out_of_order(_row(chunk, at - 1), _row(chunk, at))
+
+    def _out_of_order(self, before: _Row, row: _Row) -> InputError:
+        return InputError(
+            f"{self.path}: rows out of order: mapping {row[0]} page {row[1]} after "
+            f"mapping {before[0]} page {before[1]}, expected ascending"
+        )
 
     def _check_tables(self) -> None:
         for name, table, key in (
@@ -175,6 +194,11 @@ class Trace:
                 f"{self.path}: {self.metadata.num_rows} rows, expected {stored} "
                 "as its table of epochs says"
             )
+
+
+def _row(chunk: Columns, at: int) -> _Row:
+    vpn = chunk.get("vpn")
+    return int(chunk["mapping"][at]), UNKNOWN if vpn is None else int(vpn[at])
 
 
 def _check_kind(path: Path, values: dict[bytes, bytes]) -> None:
