@@ -86,6 +86,11 @@ def width_of(output: Path | None) -> int:
     return max(shutil.get_terminal_size().columns, _LEAST_WIDTH)
 
 
+def height_of(output: Path | None) -> int | None:
+    """Lines a person sees at once; None where nothing scrolls away."""
+    return shutil.get_terminal_size().lines if is_terminal(output) else None
+
+
 def colour_of(asked: str, output: Path | None) -> bool:
     """Whether to colour, after `--color` and the usual variables."""
     if asked != "auto":

@@ -1,5 +1,6 @@
 """`ksm-analyze replay`: the question the program is for."""
 
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,11 +14,13 @@ from analyzer.cli.output import (
     check_writable,
     colour_of,
     format_of,
+    height_of,
     is_terminal,
     width_of,
     write,
 )
 from analyzer.cli.sources import named_or_demo
+from analyzer.report.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.result import ReplayResult
@@ -121,6 +124,7 @@ def _drawn(
         by=options["by"],
         rows=options["rows"],
         width=width_of(output),
+        height=height_of(output),
         colour=colour,
         ascii=ascii_of(colour, output),
         hint=_hint(traces, options["by"]) if is_terminal(output) else "",
@@ -131,5 +135,5 @@ def _drawn(
 def _hint(traces: tuple[Path, ...], by: str) -> str:
     """What most people look at after the table they have just seen."""
     following = {"workload": "process", "process": "mapping", "mapping": "content"}
-    again = " ".join(["ksm-analyze replay", *map(str, traces)])
-    return f"{again} --by {following.get(by, 'workload')}"
+    again = shlex.join(["ksm-analyze", "replay", *map(str, traces)])
+    return f"{printable(again)} --by {following.get(by, 'workload')}"

@@ -13,6 +13,8 @@ class Layout:
     """At most so many of its rows; None leaves it to the format."""
     width: int = 80
     """Cells of the terminal."""
+    height: int | None = None
+    """Lines of the terminal, so that the headline is still on it; None if endless."""
     colour: bool = False
     ascii: bool = True
     """Bars of characters every terminal, log and mail can show."""

@@ -24,6 +24,7 @@ from analyzer.result import ReplayResult
 
 ROWS: Final = 8
 """Rows of the table unless more are asked for."""
+_LEAST_ROWS: Final = 3
 
 _BAR: Final = Need(least=15, most=40, rank=6)
 _LABEL: Final = 9
@@ -31,20 +32,31 @@ _LABEL: Final = 9
 
 def text(result: ReplayResult, layout: Layout) -> str:
     """At most *layout.width* cells wide; ends with a newline."""
-    lines = [
-        *_headline(result, layout),
-        *_composition(result, layout),
-        [],
-        *_table(result, layout),
-        [],
-    ]
+    above = [*_headline(result, layout), *_composition(result, layout), []]
+    below = [[], *_grounds(result, layout)]
+    table = _table(result, layout, _rows(layout, len(above) + len(below)))
+    return painted([*above, *table, *below], layout.colour)
+
+
+def _rows(layout: Layout, others: int) -> int:
+    if layout.rows is not None:
+        return layout.rows
+    if layout.height is None:
+        return ROWS
+    # Beside the rows there are titles, what is left out, and the next prompt.
+    return max(_LEAST_ROWS, min(ROWS, layout.height - others - 3))
+
+
+def _grounds(result: ReplayResult, layout: Layout) -> list[Line]:
+    """What the figures rest on, and what keeps them from being the whole truth."""
+    lines: list[Line] = []
     for label, sentence in stated(result, layout.by):
         lines += _labelled(label, sentence, layout.width)
     for limit in limits(result):
         lines += _marked(limit, layout.width)
     if layout.hint:
         lines += _labelled("next", layout.hint, layout.width)
-    return painted(lines, layout.colour)
+    return lines
 
 
 def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
@@ -116,13 +128,12 @@ def _glyph(part: Part, layout: Layout, coloured: str) -> str:
     return coloured if layout.colour else part.texture
 
 
-def _table(result: ReplayResult, layout: Layout) -> list[Line]:
+def _table(result: ReplayResult, layout: Layout, wanted: int) -> list[Line]:
     table = TABLES[layout.by]
     frame = ranked(table, getattr(result, table.frame))
     if not frame.height:
         nothing = f"no {layout.by} was offered to ksmd"
         return flowed([[Span(nothing, "dim")]], layout.width)
-    wanted = layout.rows if layout.rows is not None else ROWS
     shown, more = _split(table, frame, wanted)
     rows = shown.rows(named=True)
     names = [name for name in table.columns if name in frame.columns]

@@ -54,6 +54,14 @@ def test_rows_left_out_are_counted_and_summed():
     assert more.split()[:4] == ["3", "more", "1.63", "GiB"]
 
 
+@pytest.mark.parametrize("height", [24, 27, 40])
+def test_the_headline_stays_on_the_terminal(height):
+    many = result([f"workload-{at}" for at in range(50)])
+    shown = text(many, width=110, height=height).splitlines()
+    assert len(shown) < height
+    assert any("workload-2 " in line for line in shown)
+
+
 def test_a_single_row_is_not_summed_up():
     assert "more" not in text(result(), rows=4).split("\n\n")[1]
     assert "cron-batch" in text(result(), rows=4)
