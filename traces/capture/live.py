@@ -34,7 +34,9 @@ from traces.writer import TraceWriter
 _IN_FLIGHT: Final = 4
 """Processes and pieces found ahead of the one that is being stored."""
 
-_SAMPLE_EVERY: Final = 64
+# Neighbours are cheap to look up and to read together.
+_SAMPLE_EVERY: Final = 2048
+_SAMPLE_PAGES: Final = 32
 _SAMPLE_MOST: Final = 4096
 
 
@@ -192,7 +194,7 @@ class Capture:
             flags=flags.astype(np.uint16),
         )
         self._writer.add_pages(pages)
-        sample = slice(None, None, _SAMPLE_EVERY)
+        sample = np.arange(len(rows)) % _SAMPLE_EVERY < _SAMPLE_PAGES
         subject.samples.append((pages.vpn[sample], pages.digest[sample]))
         subject.pages += len(rows)
         self.tally.pages += len(rows)
@@ -217,8 +219,10 @@ class Capture:
         if subject.held or not subject.samples or not subject.is_same_process():
             return 0, 0
         vpns, digests = map(np.concatenate, zip(*subject.samples, strict=True))
-        step = -(-len(vpns) // _SAMPLE_MOST) or 1
-        vpns, digests = vpns[::step], digests[::step]
+        blocks = len(vpns) // _SAMPLE_PAGES
+        every = max(-(-blocks * _SAMPLE_PAGES // _SAMPLE_MOST), 1)
+        some = np.arange(len(vpns)) // _SAMPLE_PAGES % every == 0
+        vpns, digests = vpns[some], digests[some]
         still = subject.still(vpns)
         content = self._reader.read(subject.target, vpns[still])
         same: npt.NDArray[np.bool_] = content.read & (content.digest == digests[still])

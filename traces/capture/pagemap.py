@@ -93,26 +93,23 @@ class PageMap:
     def entries(self, vpns: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
         """The pagemap entry of each page, of ascending *vpns*; 0 where it is gone."""
         entries = np.zeros(len(vpns), np.uint64)
-        cuts = np.flatnonzero(np.diff(vpns) > _GAP_ENTRIES) + 1
-        bounds = [0, *cuts.tolist(), len(vpns)]
-        for first, after in pairwise(bounds):
-            if first < after:
-                start, end = int(vpns[first]), int(vpns[after - 1]) + 1
-                span = self._read(start, end)
-                entries[first:after] = span[vpns[first:after] - start]
+        for first, after in _neighbourhoods(vpns):
+            start, end = int(vpns[first]), int(vpns[after - 1]) + 1
+            span = self._read(start, end)
+            entries[first:after] = span[vpns[first:after] - start]
         return entries
 
     def still(self, vpns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which of the ascending *vpns* are present now and would be found."""
-        if not len(vpns):
-            return np.zeros(0, bool)
         if not self.scans:
             mask = np.uint64(PRESENT | FILE_OR_SHARED)
             seen = self.entries(vpns) & mask
             present: npt.NDArray[np.bool_] = seen == np.uint64(PRESENT)
             return present
-        parts = list(self._scan(int(vpns[0]), int(vpns[-1]) + 1))
-        runs = np.concatenate(parts or [np.empty((0, 2), np.int64)])
+        parts = [np.empty((0, 2), np.int64)]
+        for first, after in _neighbourhoods(vpns):
+            parts += self._scan(int(vpns[first]), int(vpns[after - 1]) + 1)
+        runs = np.concatenate(parts)
         if not len(runs):
             return np.zeros(len(vpns), bool)
         place = np.searchsorted(runs[:, 0], vpns, side="right") - 1
@@ -183,6 +180,14 @@ def pages_of(runs: Runs) -> npt.NDArray[np.int64]:
     shifts = np.repeat(runs[:, 0] - before, lengths)
     pages: npt.NDArray[np.int64] = np.arange(len(shifts)) + shifts
     return pages
+
+
+def _neighbourhoods(vpns: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Where in the ascending *vpns* pages lie close enough to be asked for at once."""
+    cuts = np.flatnonzero(np.diff(vpns) > _GAP_ENTRIES) + 1
+    for first, after in pairwise([0, *cuts.tolist(), len(vpns)]):
+        if first < after:
+            yield first, after
 
 
 def _can_scan(file: int) -> bool:

@@ -3,9 +3,9 @@
 Known to root only. Anyone else's capture goes without, and says so.
 """
 
-import ctypes
 import mmap
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from traces.capture.frames import (
 )
 from traces.capture.pagemap import EXCLUSIVE, FRAME_MASK, PRESENT, PageMap
 from traces.schema import PAGE_SIZE, UNKNOWN
+
+_MM: Final = Path("/sys/kernel/mm")
 
 Entries = npt.NDArray[np.uint64]
 
@@ -46,6 +48,7 @@ class Physical:
 
     def __init__(self) -> None:
         self._flags = _page_flags()
+        self._zero_frame = _zero_frame()
         self._nodes = Nodes()
         self._frames = FirstSight()
         self._folios = FirstSight()
@@ -76,30 +79,60 @@ class Physical:
             return Found(present, ~nothing, shared, nothing, frame, folio, nid)
 
         pfn = (entries & np.uint64(FRAME_MASK)).astype(np.int64)
-        facts = self._flags.of(pfn)
-        eligible = (facts.flags & np.uint64(ANON | ZERO_PAGE)) == np.uint64(ANON)
-        ksm = (facts.flags & np.uint64(KSM)) != 0
-        rows = np.flatnonzero(present & eligible)
+        eligible = present & (pfn != self._zero_frame)
+        # Flags are the dearest thing to ask for. Where the host has neither large
+        # folios nor KSM pages, only the huge zero page is left for them to tell, and
+        # nobody has that to himself.
+        asked = np.flatnonzero(eligible if _has_special_frames() else eligible & shared)
+        facts = self._flags.of(pfn[asked])
+        anonymous = (facts.flags & np.uint64(ANON | ZERO_PAGE)) == np.uint64(ANON)
+        eligible[asked[~anonymous]] = False
+        ksm = nothing.copy()
+        ksm[asked] = (facts.flags & np.uint64(KSM)) != 0
+        rows = np.flatnonzero(eligible)
         # A replay starts as after run=2, where every mapping of a page that ksmd had
         # merged has a copy of its own.
         frame = np.full(count, UNKNOWN, np.int64)
         frame[rows] = self._frames.number(pfn[rows], ksm[rows])
-        large = rows[facts.head[rows] >= 0]
-        folio[large] = self._folios.number(facts.head[large])
+        large = np.flatnonzero(anonymous & (facts.head >= 0))
+        folio[asked[large]] = self._folios.number(facts.head[large])
         nid = self._nodes.of(pfn, count)
         return Found(present, eligible, nothing, ksm, frame, folio, nid)
 
 
 def _page_flags() -> PageFlags | None:
     """None unless the kernel shows us frame numbers and their flags."""
-    probe = mmap.mmap(-1, PAGE_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    probe[0] = 1
-    address = ctypes.addressof(ctypes.c_char.from_buffer(probe))
-    with PageMap("self") as pagemap:
-        entry = pagemap.entries(np.array([address // PAGE_SIZE]))[0]
-    if not int(entry) & FRAME_MASK:
+    if not _own_frame(written=True):
         return None
     try:
         return PageFlags()
     except OSError:
         return None
+
+
+def _zero_frame() -> int:
+    """The frame of the shared zero page: what a page that was only read maps."""
+    return _own_frame(written=False)
+
+
+def _own_frame(*, written: bool) -> int:
+    """The frame of a page of ours; 0 where we may not know."""
+    area = mmap.mmap(-1, PAGE_SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    page = np.frombuffer(area, np.uint8)
+    if written:
+        page[0] = 1
+    page.max()
+    vpn = np.array([page.ctypes.data // PAGE_SIZE])
+    with PageMap("self") as pagemap:
+        return int(pagemap.entries(vpn)[0]) & FRAME_MASK
+
+
+def _has_special_frames() -> bool:
+    """Whether the host has KSM pages or large anonymous folios, or does not say."""
+    try:
+        if int((_MM / "ksm/pages_shared").read_text()):
+            return True
+        counts = list(_MM.glob("transparent_hugepage/hugepages-*/stats/nr_anon"))
+        return not counts or any(int(count.read_text()) for count in counts)
+    except (OSError, ValueError):
+        return True
