@@ -10,6 +10,7 @@ from analyzer.report.layout import Layout
 from analyzer.report.summary import (
     ENOUGH,
     limits,
+    nothing_offered,
     pages_offered,
     pages_saved,
     pass_of,
@@ -26,7 +27,10 @@ _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])")
 
 def markdown(result: ReplayResult, layout: Layout) -> str:
     """Headline, the table *layout.by*, then what the figures rest on."""
-    blocks = [_headline(result), _composition(result), _table(result, layout)]
+    if pages_offered(result):
+        blocks = [_headline(result), _composition(result), _table(result, layout)]
+    else:
+        blocks = [f"**{escaped(nothing_offered(result))}**"]
     sentences = [
         f"**{label}**: {escaped(text)}" for label, text in stated(result, layout.by)
     ]
@@ -42,8 +46,6 @@ def escaped(text: str) -> str:
 
 def _headline(result: ReplayResult) -> str:
     saved, offered = pages_saved(result), pages_offered(result)
-    if not offered:
-        return "**Nothing was offered to ksmd.**"
     text = (
         f"**KSM would save {pages_text(saved)}** "
         f"({share_text(saved, offered)} of {pages_text(offered)} offered), "

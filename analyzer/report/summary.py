@@ -51,8 +51,9 @@ def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
     if by == "content":
         kept, all_of_them = result.contents.height, result.ideal.distinct_contents
         yield "contents", f"the {kept} that save most of {count_text(all_of_them)}"
-    yield "ideal", _ideal(result)
-    yield "sharing", _sharing(result)
+    if pages_offered(result):
+        yield "ideal", _ideal(result)
+        yield "sharing", _sharing(result)
     split = result.savings.pages_saved_by_split
     if split:
         yield "split", f"{pages_text(split)} of zero pages by splitting huge pages"
@@ -60,6 +61,15 @@ def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
     yield "knobs", _knobs(result.knobs)
     yield "scans", _scans(result)
     yield "trace", _trace(result.trace)
+
+
+def nothing_offered(result: ReplayResult) -> str:
+    """Why there is nothing to show, and what would show something."""
+    if result.policy == "captured":
+        return (
+            "nothing was offered to ksmd, as no mapping was mergeable; try --policy all"
+        )
+    return "nothing was offered to ksmd: the trace holds no pages"
 
 
 def limits(result: ReplayResult) -> list[str]:

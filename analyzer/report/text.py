@@ -14,6 +14,7 @@ from analyzer.report.layout import Layout
 from analyzer.report.summary import (
     ENOUGH,
     limits,
+    nothing_offered,
     pages_offered,
     pages_saved,
     pass_of,
@@ -32,8 +33,11 @@ _LABEL: Final = 9
 
 def text(result: ReplayResult, layout: Layout) -> str:
     """At most *layout.width* cells wide; ends with a newline."""
-    above = [*_headline(result, layout), *_composition(result, layout), []]
     below = [[], *_grounds(result, layout)]
+    if not pages_offered(result):
+        nothing = flowed([[Span(nothing_offered(result), "bold")]], layout.width)
+        return painted([*nothing, *below], layout.colour)
+    above = [*_headline(result, layout), *_composition(result, layout), []]
     table = _table(result, layout, _rows(layout, len(above) + len(below)))
     return painted([*above, *table, *below], layout.colour)
 
@@ -61,8 +65,6 @@ def _grounds(result: ReplayResult, layout: Layout) -> list[Line]:
 
 def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
     saved, offered = pages_saved(result), pages_offered(result)
-    if not offered:
-        return flowed([[Span("nothing was offered to ksmd", "bold")]], layout.width)
     profit = result.counters.general_profit
     pieces = [
         [
@@ -93,8 +95,6 @@ def _parts(result: ReplayResult) -> list[tuple[Part, int]]:
 
 
 def _composition(result: ReplayResult, layout: Layout) -> list[Line]:
-    if not pages_offered(result):
-        return []
     return [_bar(_parts(result), layout.width, layout), *_legend(result, layout)]
 
 

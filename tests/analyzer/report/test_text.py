@@ -109,9 +109,11 @@ def test_a_hint_is_the_last_line():
 
 def test_nothing_offered_is_said_plainly():
     shown = text(empty())
-    assert shown.startswith("nothing was offered to ksmd\n")
-    assert "nan" not in shown.lower()
-    assert drawn(empty(), "md", Layout()).startswith("**Nothing was offered")
+    assert shown.startswith("nothing was offered to ksmd: the trace holds no pages\n")
+    assert "ideal" not in shown
+    assert drawn(empty(), "md", Layout()).startswith("**nothing was offered")
+    captured = replace(empty(), policy="captured")
+    assert "--policy all" in text(captured)
 
 
 def test_the_pass_of_95_percent_is_the_first_that_stays_there():
