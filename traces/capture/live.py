@@ -175,7 +175,7 @@ class Capture:
         subject, found = piece.subject, piece.found
         content = piece.content()
         there = piece.surely_read(content)
-        subject.lost += len(there) - int(np.count_nonzero(there))
+        subject.lost += int(np.count_nonzero(found.eligible & ~there))
         # Where neither a scan nor a flag marks the shared zero page, a page of zeros
         # that others map as well is taken for it.
         unmarked = found.shared & (content.digest == self._zero)

@@ -33,7 +33,8 @@ class Found(NamedTuple):
     present: npt.NDArray[np.bool_]
     """False for pages that have gone since they were found."""
     eligible: npt.NDArray[np.bool_]
-    """Anonymous and not the shared zero page, as far as can be told."""
+    """Anonymous and not the shared zero page, as far as can be told; True where the
+    page has gone."""
     shared: npt.NDArray[np.bool_]
     """Other processes map it too, and it may be the shared zero page for all the
     kernel says."""
@@ -79,17 +80,20 @@ class Physical:
             return Found(present, ~nothing, shared, nothing, frame, folio, nid)
 
         pfn = (entries & np.uint64(FRAME_MASK)).astype(np.int64)
-        eligible = present & (pfn != self._zero_frame)
+        eligible = ~present | (pfn != self._zero_frame)
         # Flags are the dearest thing to ask for. Where the host has neither large
         # folios nor KSM pages, only the huge zero page is left for them to tell, and
         # nobody has that to himself.
-        asked = np.flatnonzero(eligible if _has_special_frames() else eligible & shared)
+        telling = present if _has_special_frames() else present & shared
+        asked = np.flatnonzero(telling & eligible)
         facts = self._flags.of(pfn[asked])
-        anonymous = (facts.flags & np.uint64(ANON | ZERO_PAGE)) == np.uint64(ANON)
-        eligible[asked[~anonymous]] = False
+        eligible[asked[(facts.flags & np.uint64(ZERO_PAGE)) != 0]] = False
+        # Neither of a file nor anonymous: freed since its entry was read.
+        anonymous = (facts.flags & np.uint64(ANON)) != 0
+        present[asked[~anonymous]] = False
         ksm = nothing.copy()
         ksm[asked] = (facts.flags & np.uint64(KSM)) != 0
-        rows = np.flatnonzero(eligible)
+        rows = np.flatnonzero(present & eligible)
         # A replay starts as after run=2, where every mapping of a page that ksmd had
         # merged has a copy of its own.
         frame = np.full(count, UNKNOWN, np.int64)
