@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PRELUDE = '''
+PRELUDE = """
 import ctypes, json, mmap, os, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -32,7 +32,7 @@ def put(m, index, data):
 def ready(**extra):
     print(json.dumps({"areas": areas, **extra}), flush=True)
     sys.stdin.readline()
-'''
+"""
 
 
 class Child:

@@ -14,6 +14,7 @@ from traces.digest import zero_digest
 from traces.errors import InputError, OutputError
 from traces.schema import PageFlag
 
+FILES = Path("/proc/self/fd")
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="frames are known to root only")
 
@@ -379,7 +380,7 @@ def test_an_abandoned_capture_leaves_no_file_thread_or_open_file(start, tmp_path
     chosen = select(Selection(pids=frozenset({child.pid})))
     list(Capture(chosen, Settings()).write(tmp_path / "warm.parquet"))
     (tmp_path / "warm.parquet").unlink()
-    threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, files = threading.active_count(), len(list(FILES.iterdir()))
 
     steps = Capture(chosen, Settings(threads=3)).write(tmp_path / "t.parquet")
     next(steps)
@@ -387,7 +388,7 @@ def test_an_abandoned_capture_leaves_no_file_thread_or_open_file(start, tmp_path
 
     assert list(tmp_path.iterdir()) == []
     assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(list(FILES.iterdir())) == files
 
 
 def test_the_plain_pagemap_finds_the_same_pages(start, capture, monkeypatch):
