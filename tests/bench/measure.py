@@ -52,14 +52,16 @@ class Line:
 
     what: str
     measured: float
-    target: float
+    target: float | None
+    """None for what only helps to understand the others."""
     at_most: bool
     unit: str
-    note: str
 
     @property
-    def met(self) -> bool:
+    def met(self) -> bool | None:
         """Whether the target is met; noise can decide this either way."""
+        if self.target is None:
+            return None
         if self.at_most:
             return self.measured <= self.target
         return self.measured >= self.target
@@ -123,28 +125,31 @@ class Ledger:
             }
 
     def at_most(
-        self, what: str, measured: float, target: float, unit: str = "x", note: str = ""
+        self, what: str, measured: float, target: float, unit: str = "x"
     ) -> None:
         """Note a figure that should not exceed *target*."""
-        self.lines.append(Line(what, measured, target, True, unit, note))
+        self.lines.append(Line(what, measured, target, True, unit))
 
     def at_least(
-        self, what: str, measured: float, target: float, unit: str = "x", note: str = ""
+        self, what: str, measured: float, target: float, unit: str = "x"
     ) -> None:
         """Note a figure that should reach *target*."""
-        self.lines.append(Line(what, measured, target, False, unit, note))
+        self.lines.append(Line(what, measured, target, False, unit))
+
+    def context(self, what: str, measured: float, unit: str = "x") -> None:
+        """Note a figure without which another cannot be judged."""
+        self.lines.append(Line(what, measured, None, True, unit))
 
     def text(self) -> str:
         """Both tables."""
         out = [f"{'':<58} {'measured':>12} {'target':>12}"]
         for line in self.lines:
-            bound = "≤" if line.at_most else "≥"
-            mark = "" if line.met else "  MISSED"
-            out.append(
-                f"{line.what:<58} {line.measured:>8.2f} {line.unit:<3} "
-                f"{bound} {line.target:>6.2f} {line.unit:<3}{mark}"
-                + (f"  ({line.note})" if line.note else "")
-            )
+            row = f"{line.what:<58} {line.measured:>8.2f} {line.unit:<4}"
+            if line.target is not None:
+                bound = "≤" if line.at_most else "≥"
+                missed = "" if line.met else "  MISSED"
+                row += f"{bound} {line.target:>6.2f} {line.unit}{missed}"
+            out.append(row)
         out += ["", f"{'':<58} {'CPU s':>12} {'wall s':>12}"]
         for name, figures in self.timings.items():
             out.append(
