@@ -3,6 +3,7 @@
 Nothing here may fail a run, and everything is escaped: messages quote file names.
 """
 
+import os
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ _ERASE: Final = "\r\x1b[K"
 def note(text: str) -> None:
     """A remark on its own line."""
     # The line that tells of the work in progress, if there is one, comes back later.
-    erase = _ERASE if sys.stderr.isatty() else ""
+    erase = _ERASE if _can_erase() else ""
     print(f"{erase}{printable(text)}", file=sys.stderr, flush=True)
 
 
@@ -36,7 +37,7 @@ def failure(message: str, hint: str | None = None) -> None:
 def working(text: str) -> Iterator[None]:
     """While the block runs for longer than a moment, say *text* and for how long, if
     anybody is looking; the line is gone afterwards."""
-    if not sys.stderr.isatty():
+    if not _can_erase():
         yield
         return
     done = threading.Event()
@@ -47,6 +48,10 @@ def working(text: str) -> Iterator[None]:
     finally:
         done.set()
         clock.join()
+
+
+def _can_erase() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _tick(text: str, done: threading.Event) -> None:

@@ -169,7 +169,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "ksm_rmap_items": 11,
             "ksm_process_profit": 6,
             "user": 12,
-            "host": 13,
+            "host": 5,
         },
         key="comm",
     ),
@@ -187,6 +187,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "pages_saved_zero": 7,
             "ksm_merging_pages": 10,
             "workload": 11,
+            "host": 6,
         },
         key="comm",
     ),
@@ -243,6 +244,14 @@ TABLES: Final[Mapping[str, Table]] = {
     ),
 }
 """What `--by` can name."""
+
+
+def shown(table: Table, frame: pl.DataFrame) -> list[str]:
+    """The columns of *table* worth drawing: one host needs no name in every row."""
+    names = [name for name in table.columns if name in frame.columns]
+    if "host" in names and frame["host"].n_unique() < 2:
+        names.remove("host")
+    return names
 
 
 def derived(frame: pl.DataFrame) -> pl.DataFrame:

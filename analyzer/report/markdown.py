@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from analyzer.report.columns import COLUMNS, TABLES, Unit, ranked, remainder
+from analyzer.report.columns import COLUMNS, TABLES, Unit, ranked, remainder, shown
 from analyzer.report.layout import Layout
 from analyzer.report.summary import (
     ENOUGH,
@@ -74,7 +74,7 @@ def _table(result: ReplayResult, layout: Layout) -> str:
     if not frame.height:
         return f"No {layout.by} was offered to ksmd."
     wanted = layout.rows if layout.rows is not None else ROWS
-    names = [name for name in table.columns if name in frame.columns]
+    names = shown(table, frame)
     titles = [COLUMNS[name].title for name in names]
     rules = ["---:" if COLUMNS[name].right else "---" for name in names]
     lines = [titles, rules, *_rows(frame, names, wanted)]
@@ -87,8 +87,8 @@ def _table(result: ReplayResult, layout: Layout) -> str:
 
 
 def _rows(frame: pl.DataFrame, names: list[str], wanted: int) -> list[list[str]]:
-    shown = frame.head(wanted) if wanted > 0 else frame
-    return [_texts(row, names) for row in shown.rows(named=True)]
+    head = frame.head(wanted) if wanted > 0 else frame
+    return [_texts(row, names) for row in head.rows(named=True)]
 
 
 def _texts(row: dict[str, Any], names: list[str]) -> list[str]:

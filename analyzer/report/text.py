@@ -7,7 +7,15 @@ import polars as pl
 
 from analyzer.report.bar import KEPT, NONZERO, UNMERGED, ZERO, Part, apportioned
 from analyzer.report.cells import cells, clipped, padded
-from analyzer.report.columns import COLUMNS, TABLES, Table, Unit, ranked, remainder
+from analyzer.report.columns import (
+    COLUMNS,
+    TABLES,
+    Table,
+    Unit,
+    ranked,
+    remainder,
+    shown,
+)
 from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
@@ -134,9 +142,9 @@ def _table(result: ReplayResult, layout: Layout, wanted: int) -> list[Line]:
     if not frame.height:
         nothing = f"no {layout.by} was offered to ksmd"
         return flowed([[Span(nothing, "dim")]], layout.width)
-    shown, more = _split(table, frame, wanted)
-    rows = shown.rows(named=True)
-    names = [name for name in table.columns if name in frame.columns]
+    head, more = _split(table, frame, wanted)
+    rows = head.rows(named=True)
+    names = shown(table, frame)
     texts = {name: [COLUMNS[name].text(row[name]) for row in rows] for name in names}
     if more is not None:
         at = len(rows) - 1 if table.ends else len(rows)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from results import HOSTILE, NAMES, empty, result
 
@@ -136,3 +137,13 @@ def test_what_contents_share_is_not_summed():
 
 def test_it_says_how_many_contents_were_kept():
     assert lines_of(result(), "the 4 that save most of 1.46M", by="content")
+
+
+def test_hosts_are_named_where_there_are_several():
+    found = result()
+    assert "  node-17" not in text(found, by="process", width=200)
+    other = pl.when(pl.col("pid") > 1010).then(pl.lit("node-18"))
+    hosts = other.otherwise(pl.col("host")).alias("host")
+    joined = replace(found, processes=found.processes.with_columns(hosts))
+    assert "node-18" in text(joined, by="process", width=110)
+    assert "node-18" in drawn(joined, "md", Layout(by="process"))
