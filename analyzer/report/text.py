@@ -77,7 +77,7 @@ def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
     pieces = [
         [
             Span("saved ", "bold"),
-            Span(_signed(pages_text(saved), layout), "bold"),
+            Span(_signed(pages_text(saved), layout), "answer"),
             Span(f" ({share_text(saved, offered)} of {pages_text(offered)} offered)"),
         ],
         [

@@ -1,10 +1,12 @@
 """The pages of docs/ name what there is."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from analyzer.cli import COMMANDS
 from analyzer.cli.exit_codes import ExitCode, exit_code_of
 from analyzer.cli.info import command as info
 from analyzer.cli.replay import command as replay
@@ -42,6 +44,15 @@ def test_every_option_is_listed(name, command):
     for option in (option for made in command.params for option in made.opts):
         if option.startswith("-"):
             assert re.search(rf"`{option}\b", text), option
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_there_and_listed(name):
+    module, line = COMMANDS[name]
+    assert import_module(module).command.name in (name, "command")
+    assert line.endswith(".")
+    assert f"ksm-analyze {name} " in page("commands/index.md")
+    assert f"[{name}]({name}.md)" in page("commands/index.md")
 
 
 def test_every_format_is_listed():
