@@ -127,8 +127,12 @@ def _own_frame(*, written: bool) -> int:
         page[0] = 1
     page.max()
     vpn = np.array([page.ctypes.data // PAGE_SIZE])
-    with PageMap("self") as pagemap:
-        return int(pagemap.entries(vpn)[0]) & FRAME_MASK
+    try:
+        with PageMap("self") as pagemap:
+            return int(pagemap.entries(vpn)[0]) & FRAME_MASK
+    except OSError:
+        # A program that has dropped privileges may not look into itself.
+        return 0
 
 
 def _has_special_frames() -> bool:
