@@ -231,6 +231,12 @@ _process_vm_readv: Final = types.ExternalFunction(
 )  # fmt: skip
 
 
+# ssize_t pread(fd, buffer, count, offset).
+_pread: Final = types.ExternalFunction(
+    "pread", types.intp(types.int32, types.voidptr, types.uint64, types.int64)
+)
+
+
 @intrinsic
 def _address(_context: Any, array: Any, _at: Any) -> Any:
     """Where element *at* of a word array lies, as a C pointer."""
@@ -286,3 +292,39 @@ remote_digests: Final = _compiled(_remote_digests)
 holds. Fills *digests* and *fills* a row per page, and *done* with the pages of each
 chunk that could be read, always its first ones.
 """
+
+
+def _file_digests(
+    file: int,
+    extents: Words,
+    chunks: npt.NDArray[np.int64],
+    words: Words,
+    secret: Words,
+    zero: int,
+    digests: npt.NDArray[np.int64],
+    fills: npt.NDArray[np.uint8],
+    done: npt.NDArray[np.int64],
+) -> None:
+    row = 0
+    for chunk in range(len(chunks) - 1):
+        size = 0
+        full = 0
+        for extent in range(chunks[chunk], chunks[chunk + 1]):
+            wanted = int(extents[2 * extent + 1])
+            if size == full:
+                got = _pread(
+                    np.int32(file),
+                    _address(words, full // 8),
+                    np.uint64(wanted),
+                    np.int64(extents[2 * extent]),
+                )
+                full += max(got, 0)
+            size += wanted
+        pages = full // 4096
+        page_digests(words, pages, secret, zero, digests[row:], fills[row:])
+        done[chunk] = pages
+        row += size // 4096
+
+
+file_digests: Final = _compiled(_file_digests)
+"""As `remote_digests`, through an open /proc/PID/mem instead of a pid."""

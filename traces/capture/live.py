@@ -224,7 +224,8 @@ class Capture:
         some = np.arange(len(vpns)) // _SAMPLE_PAGES % every == 0
         vpns, digests = vpns[some], digests[some]
         still = subject.still(vpns)
-        content = self._reader.read(subject.target, vpns[still])
+        alone = subject.alone(subject.pagemap.entries(vpns[still]))
+        content = self._reader.read(subject.target, vpns[still], alone)
         same: npt.NDArray[np.bool_] = content.read & (content.digest == digests[still])
         return len(vpns), len(vpns) - int(np.count_nonzero(same))
 

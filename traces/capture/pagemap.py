@@ -24,10 +24,10 @@ Runs = npt.NDArray[np.int64]
 
 
 class Pages(NamedTuple):
-    """Pages found, ascending, and their pagemap entries where those were read."""
+    """Pages found, ascending, and their pagemap entries."""
 
     vpns: npt.NDArray[np.int64]
-    entries: npt.NDArray[np.uint64] | None
+    entries: npt.NDArray[np.uint64]
 
 
 PRESENT: Final = 1 << 63
@@ -78,9 +78,10 @@ class PageMap:
     def present(self, start: int, end: int, anonymous: int) -> Iterator[Pages]:
         """The pages between two page numbers that are present and not of a file.
 
-        *anonymous* is about how many there are: where frames are wanted and most of
-        the range is there, the plain file tells both at once. At most `PART_PAGES`
-        are given at a time. Raises ProcessLookupError where the process has exited.
+        *anonymous* is about how many there are. Where many are, and frames are shown,
+        by which the shared zero page is known, the plain file tells everything at
+        once. At most `PART_PAGES` are given at a time. Raises ProcessLookupError where
+        the process has exited.
         """
         crowded = anonymous * _CROWDED > end - start
         if not self.scans or (self._frames and crowded):
@@ -88,7 +89,7 @@ class PageMap:
             return
         for runs in self._scan(start, end):
             vpns = pages_of(runs)
-            yield Pages(vpns, self.entries(vpns) if self._frames else None)
+            yield Pages(vpns, self.entries(vpns))
 
     def entries(self, vpns: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
         """The pagemap entry of each page, of ascending *vpns*; 0 where it is gone."""

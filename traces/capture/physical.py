@@ -66,15 +66,14 @@ class Physical:
         if self._flags is not None:
             self._flags.close()
 
-    def find(self, entries: Entries | None, count: int) -> Found:
-        """Look up and number *count* pages by their pagemap *entries*, if read."""
+    def find(self, entries: Entries) -> Found:
+        """Look up and number pages by their pagemap *entries*."""
+        count = len(entries)
         nothing = np.zeros(count, bool)
-        present, shared = ~nothing, nothing
-        if entries is not None:
-            present = (entries & np.uint64(PRESENT)) != 0
-            shared = (entries & np.uint64(EXCLUSIVE)) == 0
+        present = (entries & np.uint64(PRESENT)) != 0
+        shared = (entries & np.uint64(EXCLUSIVE)) == 0
         folio = np.full(count, UNKNOWN, np.int32)
-        if entries is None or self._flags is None:
+        if self._flags is None:
             frame = np.full(count, UNKNOWN, np.int64)
             nid = self._nodes.of(None, count)
             return Found(present, ~nothing, shared, nothing, frame, folio, nid)

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from traces.capture import procfs
+from traces.capture import host, procfs
 from traces.capture.describe import is_eligible
-from traces.capture.pagemap import PageMap, Pages
+from traces.capture.pagemap import EXCLUSIVE, PageMap, Pages
 from traces.capture.physical import Found, Physical
 from traces.capture.procfs import Gone, Mapping, Process
 from traces.capture.reading import Content, PageReader, Reading, Target
@@ -42,6 +42,8 @@ class Subject:
     target: Target
     held: bool
     """Frozen, so that it need not be read twice to know whether it changes."""
+    merged: bool
+    """ksmd may have merged pages of it."""
     first_mapping: int = -1
     """Number of its first mapping in the trace."""
     pages: int = 0
@@ -61,6 +63,17 @@ class Subject:
             return procfs.start_ticks(self.process.pid) == self.process.start_ticks
         except Gone:
             return False
+
+    def alone(self, entries: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which pages, by their pagemap *entries*, this process has to itself.
+
+        A merged page whose other mappings have gone looks as if it were; so where
+        there are merged pages, none is taken to be.
+        """
+        if self.merged:
+            return np.zeros(len(entries), bool)
+        alone: npt.NDArray[np.bool_] = (entries & np.uint64(EXCLUSIVE)) != 0
+        return alone
 
     def still(self, vpns: Vpns) -> npt.NDArray[np.bool_]:
         """Which of the pages are there now; none once it has exited."""
@@ -103,7 +116,7 @@ class Piece(NamedTuple):
 
 
 def opened(process: Process, held: bool, frames: bool) -> Subject:
-    """Open what shows *process* from outside; *frames* if they are wanted.
+    """Open what shows *process* from outside; *frames* if they are shown to us.
 
     Raises PermissionError, and Gone where it has exited.
     """
@@ -116,31 +129,38 @@ def opened(process: Process, held: bool, frames: bool) -> Subject:
             raise Gone from error
         mappings = procfs.mappings(process.pid)
         target = Target(process.pid, memory)
-        subject = Subject(process, mappings, pagemap, target, held)
+        merged = _may_hold_merged_pages(mappings)
+        subject = Subject(process, mappings, pagemap, target, held, merged)
         if not subject.is_same_process():
             raise Gone
         stack.pop_all()
     return subject
 
 
+def _may_hold_merged_pages(mappings: list[Mapping]) -> bool:
+    """Merged pages live in mergeable mappings only, and nowhere if ksmd has none."""
+    if not any("mg" in mapping.vm_flags for mapping in mappings):
+        return False
+    return host.ksm_files().get("pages_shared", "0") != "0"
+
+
 def pieces(subject: Subject, reader: PageReader, physical: Physical) -> Iterator[Piece]:
     """Find every eligible page of *subject* and start reading it, in address order."""
     parts: list[tuple[int, Pages]] = []
     readings: list[Reading] = []
-    unread: list[Vpns] = []
+    size = told = first = 0
     for number, pages in _present(subject):
         parts.append((number, pages))
-        unread.append(pages.vpns)
-        size = sum(len(pages.vpns) for _, pages in parts)
-        full = size >= _PIECE_PAGES
-        if full or sum(map(len, unread)) >= _HANDFUL_PAGES:
-            readings.append(reader.start(subject.target, np.concatenate(unread)))
-            unread = []
-        if full:
+        size += len(pages.vpns)
+        if size - told >= _HANDFUL_PAGES:
+            readings.append(_started(subject, parts[first:], reader))
+            told, first = size, len(parts)
+        if size >= _PIECE_PAGES:
             yield _piece(subject, parts, readings, physical)
             parts, readings = [], []
-    if unread:
-        readings.append(reader.start(subject.target, np.concatenate(unread)))
+            size = told = first = 0
+    if first < len(parts):
+        readings.append(_started(subject, parts[first:], reader))
     if parts:
         yield _piece(subject, parts, readings, physical)
 
@@ -158,6 +178,14 @@ def _present(subject: Subject) -> Iterator[tuple[int, Pages]]:
         subject.exited = True
 
 
+def _started(
+    subject: Subject, parts: list[tuple[int, Pages]], reader: PageReader
+) -> Reading:
+    vpns = np.concatenate([pages.vpns for _, pages in parts])
+    alone = subject.alone(np.concatenate([pages.entries for _, pages in parts]))
+    return reader.start(subject.target, vpns, alone)
+
+
 def _piece(
     subject: Subject,
     parts: list[tuple[int, Pages]],
@@ -166,8 +194,7 @@ def _piece(
 ) -> Piece:
     counts = [len(pages.vpns) for _, pages in parts]
     numbers = np.array([number for number, _ in parts], np.int32)
-    entries = [pages.entries for _, pages in parts if pages.entries is not None]
-    found = physical.find(np.concatenate(entries) if entries else None, sum(counts))
+    found = physical.find(np.concatenate([pages.entries for _, pages in parts]))
     return Piece(
         subject,
         np.repeat(numbers, counts),

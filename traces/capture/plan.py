@@ -107,10 +107,14 @@ def _trial_rate(threads: int) -> float:
     vpns = np.arange(first, first + _TRIAL_PAGES)
     # All of it can be read without /proc/PID/mem.
     target = Target(os.getpid(), memory=-1)
+    alone = np.ones(_TRIAL_PAGES, bool)
     with PageReader(threads, 0) as reader:
-        reader.start(target, vpns).wait()
+        reader.start(target, vpns, alone).wait()
         began = time.perf_counter()
-        parts = [reader.start(target, part) for part in np.array_split(vpns, threads)]
+        parts = [
+            reader.start(target, part, alone[: len(part)])
+            for part in np.array_split(vpns, threads)
+        ]
         for part in parts:
             part.wait()
         return _TRIAL_PAGES * PAGE_SIZE / (time.perf_counter() - began)

@@ -1,12 +1,17 @@
 """Copying pages out of another process and digesting them, on several threads.
 
 A page is copied into a buffer that stays in the processor's cache, digested there and
-forgotten: no content outlives its digest. What `process_vm_readv` refuses, such as a
-mapping without read permission, is tried again through /proc/PID/mem.
+forgotten: no content outlives its digest.
+
+There are two ways to copy. `process_vm_readv` is the faster one, but it pins what it
+reads, and before a page that others map as well can be pinned the kernel gives the
+process a copy of its own (mm/gup.c: gup_must_unshare, since 5.19): it would undo what
+fork or ksmd shares. So it is used for pages a process has to itself, and /proc/PID/mem,
+which does not pin, for all others. What the one refuses, such as a mapping without read
+permission, is tried through the other.
 """
 
 import mmap
-import os
 import resource
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +22,7 @@ import numpy.typing as npt
 
 from traces.digest import (
     CHUNK_PAGES,
-    page_digests,
+    file_digests,
     page_secret,
     remote_digests,
     zero_digest,
@@ -28,6 +33,9 @@ _TASK_PAGES: Final = 8192
 """Pages a thread takes at a time: 32 MiB, milliseconds of work."""
 
 Vpns = npt.NDArray[np.int64]
+Digests = npt.NDArray[np.int64]
+Fills = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class Content(NamedTuple):
@@ -91,45 +99,59 @@ class PageReader:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def start(self, target: Target, vpns: Vpns) -> Reading:
-        """Begin to read the pages *vpns*, ascending, all just seen present."""
+    def start(self, target: Target, vpns: Vpns, alone: Mask) -> Reading:
+        """Begin to read the pages *vpns*, ascending, all just seen present.
+
+        *alone* says of each whether this process has it to itself.
+        """
         reading = Reading(vpns)
         for at in range(0, len(vpns), _TASK_PAGES):
             part = slice(at, at + _TASK_PAGES)
+            outputs = reading._digest[part], reading._fill[part]
             reading._tasks.append(
-                self._pool.submit(
-                    self._read,
-                    target,
-                    vpns[part],
-                    reading._digest[part],
-                    reading._fill[part],
-                )
+                self._pool.submit(self._read, target, vpns[part], alone[part], *outputs)
             )
         return reading
 
-    def read(self, target: Target, vpns: Vpns) -> Content:
+    def read(self, target: Target, vpns: Vpns, alone: Mask) -> Content:
         """Read a few pages in the calling thread."""
         reading = Reading(vpns)
-        read, faulted = self._read(target, vpns, reading._digest, reading._fill)
-        return Content(reading._digest, reading._fill.astype(bool), read, faulted)
+        outputs = reading._digest, reading._fill
+        read, faulted = self._read(target, vpns, alone, *outputs)
+        return Content(outputs[0], outputs[1].astype(bool), read, faulted)
 
     def _read(
-        self,
-        target: Target,
-        vpns: Vpns,
-        digests: npt.NDArray[np.int64],
-        fills: npt.NDArray[np.uint8],
-    ) -> tuple[npt.NDArray[np.bool_], bool]:
-        buffer = self._buffer()
-        extents, chunks = extents_of(vpns)
-        done = np.empty(len(chunks) - 1, np.int64)
-        done.fill(0)
+        self, target: Target, vpns: Vpns, alone: Mask, digests: Digests, fills: Fills
+    ) -> tuple[Mask, bool]:
+        """Fill *digests* and *fills*; which pages were read, and whether with faults"""
+        self._buffer()
         faults = _faults()
-        remote_digests(
-            target.pid,
+        read = np.zeros(len(vpns), bool)
+        for pinning, rows in ((True, alone), (False, ~alone)):
+            if rows.all():
+                read = self._copied(target, vpns, pinning, digests, fills)
+            elif rows.any():
+                some = digests[rows], fills[rows]
+                read[rows] = self._copied(target, vpns[rows], pinning, *some)
+                digests[rows], fills[rows] = some
+        for row in np.flatnonzero(~read).tolist():
+            one = slice(row, row + 1)
+            outputs = digests[one], fills[one]
+            read[one] = self._copied(target, vpns[one], False, *outputs)
+        return read, _faults() > faults
+
+    def _copied(
+        self, target: Target, vpns: Vpns, pinning: bool, digests: Digests, fills: Fills
+    ) -> Mask:
+        """Read *vpns* in one of the two ways; which pages that gave."""
+        extents, chunks = extents_of(vpns)
+        done = np.zeros(len(chunks) - 1, np.int64)
+        digest = remote_digests if pinning else file_digests
+        digest(
+            target.pid if pinning else target.memory,
             extents,
             chunks,
-            buffer,
+            self._buffer(),
             self._secret,
             self._zero,
             digests,
@@ -137,35 +159,10 @@ class PageReader:
             done,
         )
         rows = np.arange(len(vpns))
-        read = rows % CHUNK_PAGES < done[rows // CHUNK_PAGES]
-        missing = np.flatnonzero(~read)
-        if len(missing):
-            digests[missing] = 0
-            fills[missing] = 0
-            self._read_singly(target, vpns, missing, digests, fills, read)
-        return read, _faults() > faults
-
-    def _read_singly(
-        self,
-        target: Target,
-        vpns: Vpns,
-        rows: Vpns,
-        digests: npt.NDArray[np.int64],
-        fills: npt.NDArray[np.uint8],
-        read: npt.NDArray[np.bool_],
-    ) -> None:
-        page = self._buffer()[: PAGE_SIZE // 8]
-        view = page.data.cast("B")
-        for row in rows.tolist():
-            try:
-                got = os.preadv(target.memory, [view], int(vpns[row]) * PAGE_SIZE)
-            except OSError:
-                continue
-            if got == PAGE_SIZE:
-                read[row] = True
-                page_digests(
-                    page, 1, self._secret, self._zero, digests[row:], fills[row:]
-                )
+        read: Mask = rows % CHUNK_PAGES < done[rows // CHUNK_PAGES]
+        digests[~read] = 0
+        fills[~read] = 0
+        return read
 
     def _buffer(self) -> npt.NDArray[np.uint64]:
         buffer: npt.NDArray[np.uint64] | None

@@ -204,6 +204,34 @@ def test_memory_still_shared_by_fork_is_one_frame(start, capture):
     assert mine[6]["digest"] != its[6]["digest"]
 
 
+def entries(pid: int, first: int, count: int) -> list[int]:
+    with Path(f"/proc/{pid}/pagemap").open("rb", buffering=0) as file:
+        file.seek(first * 8)
+        return np.frombuffer(file.read(count * 8), np.uint64).tolist()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_reading_does_not_end_the_sharing_of_fork(start, capture, threads):
+    """Pages that are pinned must be exclusive, so that pinning shared ones would copy
+    them; the exclusive bit and, for root, the frame would tell."""
+    parent = start(FORK.replace("8)", "4000)"))
+    pids = [parent.pid, parent.told["child"]]
+    try:
+        before = [entries(pid, parent.areas["inherited"], 4000) for pid in pids]
+        trace = capture(*pids, threads=threads)
+        after = [entries(pid, parent.areas["inherited"], 4000) for pid in pids]
+    finally:
+        os.kill(parent.told["child"], 9)
+
+    assert before == after
+    shared = [entry for entry in before[0] if not entry >> 56 & 1]
+    assert len(shared) == 3998
+    rows = pages_in(trace, parent.areas["inherited"], 4000, parent.pid)
+    assert {i: row["digest"] for i, row in rows.items()} == {
+        i: stored_digest(100 + i) for i in range(4000)
+    }
+
+
 @needs_root
 def test_frames_are_numbered_in_order_of_first_sight(start, capture):
     child = start(FORK)
@@ -312,13 +340,13 @@ sys.stdin.readline()
     )
     read = live.PageReader.start
 
-    def late(self, target, vpns):
+    def late(self, target, vpns, alone):
         if child.areas["fleeting"] in vpns and not gone:
             gone.append(True)
             child.process.stdin.write("\n")
             child.process.stdin.flush()
             assert child.process.stdout.readline() == "gone\n"
-        return read(self, target, vpns)
+        return read(self, target, vpns, alone)
 
     gone: list[bool] = []
     monkeypatch.setattr(live.PageReader, "start", late)
