@@ -6,6 +6,7 @@ pages, and a table of ratios is printed and written to .benchmarks/ratios.json. 
 missed target fails no test: the machine's other users must not be able to do that.
 """
 
+import ctypes
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,10 @@ from bench.native import NoCompilerError
 from traces.synthetic import write_synthetic
 
 T = TypeVar("T")
+# malloc.h
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
 _LEDGER = pytest.StashKey[Ledger]()
 
 
@@ -42,6 +47,20 @@ def pytest_terminal_summary(
 def ledger(pytestconfig: pytest.Config) -> Ledger:
     """Where every test of this folder puts what it measured."""
     return pytestconfig.stash[_LEDGER]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _freed_memory_is_kept(ledger: Ledger) -> None:
+    """Let glibc reuse freed arrays instead of asking the kernel for new ones.
+
+    A virtual machine can take a second to be given a gigabyte it never had, and the
+    next time none; the C references keep their scratch memory for the same reason.
+    What a process of its own takes, such as the printed replay, includes it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if ledger.full and mallopt:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 @pytest.fixture(scope="session")

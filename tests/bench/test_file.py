@@ -31,6 +31,7 @@ def test_from_a_file_to_the_ideal(
             "ksm-analyze": lambda: survey([mix]),
             "polars, streaming, totals only": lambda: polars_totals(mix, zero),
         },
+        rounds=15,
     )
     ours, c = took["ksm-analyze"], took["C, in memory"]
     ledger.at_most("file to ideal: wall of ksm-analyze / C", ours.ratio(c, "wall"), 2)
