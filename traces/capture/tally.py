@@ -47,23 +47,23 @@ class Tally:
             )
         if self.ksm_pages:
             found.append(
-                f"ksmd had merged {self.ksm_pages} pages already; each counts as a "
-                "page of its own, as after writing 2 to run."
+                f"ksmd had merged pages already (mappings: {self.ksm_pages}); each "
+                "mapping counts as a page of its own, as after writing 2 to run."
             )
         if self.zeroed_processes:
             found.append(
-                "ksmd has placed zero pages in "
-                f"{self.zeroed_processes} processes (ksm_zero_pages); they look "
-                "like memory never written and are missing here."
+                "ksmd has placed zero pages (ksm_zero_pages; processes: "
+                f"{self.zeroed_processes}): they look like memory never written "
+                "and are missing here."
             )
         if swapped := self.skipped["pages in swap"]:
             found.append(
-                f"{swapped} pages are in swap: reading them would bring them back, "
-                "so their content is unknown."
+                f"Pages in swap ({swapped}) were left there: their content is unknown."
             )
         if denied := self.skipped["processes without permission"]:
             found.append(
-                f"{denied} selected processes could not be read: {permission_hint()}."
+                f"Not all selected processes could be read (missing: {denied}): "
+                f"{permission_hint()}."
             )
         return found
 
