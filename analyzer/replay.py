@@ -20,6 +20,7 @@ from analyzer.engine.state import (
     SHARED,
     SHARING,
     SKIPPED,
+    SPLIT_ZERO,
     UNSHARED,
     ZERO_PAGES,
     State,
@@ -119,6 +120,14 @@ def _limits(traces: Sequence[Trace], host: Host | None) -> list[str]:
             "one snapshot cannot tell pages that change from pages that stay: savings "
             "are those of memory that nobody writes to"
         )
+    if host is not None and host.folio is not None:
+        zero = host.zero_rows() & (host.folio >= 0)
+        if zero.any():
+            limits.append(
+                f"{np.count_nonzero(zero)} zero pages lie in huge pages: in the scan "
+                "that splits one, a few pages may merge that the kernel merges a scan "
+                "later (it depends on the order of bytes, which a trace does not hold)"
+            )
     if host is not None and not host.frames_known:
         limits.append(
             "some physical frames are unknown: memory still shared by fork counts as "
@@ -143,7 +152,7 @@ class Run:
         frame = host.frame[self._items()].copy()
         content = np.full(host.frames, UNKNOWN, np.int32)
         content[frame] = numbers
-        self.state: State = new_state(frame, content, self._folios())
+        self.state: State = new_state(frame, content, self._folios(), self._locked())
         self.wakeups = 0
         self.settled = False
 
@@ -207,6 +216,7 @@ class Run:
         where, after = state.where, state.frame
         if self.rows is not None:
             where = np.zeros(host.rows, np.uint8)
+            where[self._split_apart()] = SPLIT_ZERO
             where[self.rows] = state.where
             after = host.frame.copy()
             after[self.rows] = state.frame
@@ -242,6 +252,35 @@ class Run:
         folio = np.full(self.host.frames, UNKNOWN, np.int32)
         folio[self.host.frame] = self.host.folio
         return folio
+
+    def _locked(self) -> npt.NDArray[np.bool_] | None:
+        """bool[items]: in a mlocked area; None where that makes no difference."""
+        rows = self._locked_rows()
+        return None if rows is None else rows[self._items()]
+
+    def _locked_rows(self) -> npt.NDArray[np.bool_] | None:
+        host = self.host
+        locked = host.mappings["vm_flags"].str.split(" ").list.contains("lo")
+        if host.folio is None or not locked.any():
+            return None
+        segments = locked.to_numpy()[host.mapping]
+        return np.repeat(segments, np.diff(host.start))
+
+    def _split_apart(self) -> npt.NDArray[np.bool_]:
+        """bool[rows]: zero pages not offered that went with the split of a folio."""
+        host = self.host
+        gone = np.zeros(host.rows, np.bool_)
+        if host.folio is None:
+            return gone
+        inside = np.flatnonzero(host.folio >= 0)
+        folio = host.folio[inside]
+        was_split = self.state.folio_split[folio]
+        locked = self._locked_rows()
+        if locked is not None:
+            held = np.bincount(folio, locked[inside], len(self.state.folio_split)) > 0
+            was_split &= ~held[folio]
+        gone[inside] = was_split & (host.digest[inside] == host.zero)
+        return gone
 
     def _numbers(self) -> tuple[npt.NDArray[np.int32], int]:
         """(int32[items] content numbers, how many of them are zero)."""

@@ -4,7 +4,6 @@ Computes nothing. Every table is a polars frame whose columns docs/savings.md
 defines; a row's `process` and `mapping` are numbers within the replayed trace.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,16 +18,22 @@ from analyzer.counters import KsmCounters
 from analyzer.knobs import KsmKnobs
 from traces.errors import InputError, UsageError
 from traces.schema import FORMAT_KEY, KIND_KEY
-from traces.table import footer_table, footer_values, open_parquet, replacing
+from traces.table import (
+    DAMAGE,
+    check_seal,
+    first_line,
+    footer_table,
+    footer_values,
+    open_parquet,
+    replacing,
+    sealed,
+)
 
 RESULT_FORMAT: Final = 1
 """Raised whenever an older reader would misread a newer result."""
 
 RESULT_KEY: Final = b"ksm_analyze.result"
 """Footer key: everything of a result that is not a table, as JSON."""
-
-SUM_KEY: Final = b"ksm_analyze.checksum"
-"""Footer key: over the others, because flipped bits in Arrow data crash readers."""
 
 _BODY: Final = "process_passes"
 """The longest table: a saved result's rows. The others are in the footer."""
@@ -143,9 +148,6 @@ class ReplayResult:
         for name in TABLES:
             if name != _BODY:
                 values |= footer_values(name, _arrow(getattr(self, name)))
-        values[SUM_KEY.decode()] = _checksum(
-            {key.encode(): text.encode() for key, text in values.items()}
-        )
         body = _arrow(getattr(self, _BODY))
         with (
             replacing(path) as temporary,
@@ -154,7 +156,7 @@ class ReplayResult:
             ) as file,
         ):
             file.write_table(body)
-            file.add_key_value_metadata(values)
+            file.add_key_value_metadata(sealed(values))
 
     @classmethod
     def load(cls, path: Path) -> "ReplayResult":
@@ -166,8 +168,7 @@ class ReplayResult:
             with open_parquet(path) as file:
                 values = dict(file.metadata.metadata or {})
                 _check_kind(path, values)
-                if values.pop(SUM_KEY, b"").decode() != _checksum(values):
-                    raise InputError(f"{path}: damaged: its footer's checksum differs")
+                check_seal(values, required=True)
                 body = file.read(use_threads=False)
             fields = _records(values.get(RESULT_KEY, b""))
             for name in TABLES:
@@ -178,9 +179,8 @@ class ReplayResult:
             told = str(error).startswith(f"{path}: ")
             text = str(error) if told else f"{path}: {error}"
             raise InputError(text, error.hint) from error
-        except _DAMAGE as error:
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{path}: damaged: {line}") from error
+        except (*DAMAGE, pl.exceptions.PolarsError) as error:
+            raise InputError(f"{path}: damaged: {first_line(error)}") from error
 
     def _plain(self) -> dict[str, Any]:
         return {
@@ -267,14 +267,6 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 """Table → the columns every result has; docs/savings.md says what each means."""
-
-# What pyarrow and polars raise on files whose bits have flipped.
-_DAMAGE: Final = (
-    OSError,
-    ValueError,
-    pa.ArrowException,
-    pl.exceptions.PolarsError,
-)
 
 _TUPLES: Final[Mapping[str, Any]] = {
     "counters": KsmCounters,
@@ -368,10 +360,3 @@ def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _checksum(values: Mapping[bytes, bytes]) -> str:
-    sums = hashlib.blake2b(digest_size=16)
-    for key in sorted(values):
-        sums.update(b"%d %d " % (len(key), len(values[key])) + key + values[key])
-    return sums.hexdigest()

@@ -15,6 +15,7 @@ import polars as pl
 
 from analyzer.counters import KsmCounters, process_profit
 from analyzer.engine import attribution
+from analyzer.engine.state import SPLIT_ZERO
 from analyzer.engine.steady import ROWS, ZERO, steady
 from analyzer.outcome import Outcome
 from analyzer.result import (
@@ -230,7 +231,9 @@ def _mappings(
         "mapping", "process", "kind", "name", "start_vpn"
     )
     known = processes.select("process", "host", "pid", "comm", "workload")
-    named: pl.DataFrame = about.join(known, on="process", how="left", maintain_order="left")
+    named: pl.DataFrame = about.join(
+        known, on="process", how="left", maintain_order="left"
+    )
     order = ["mapping", *known.columns, "kind", "name", "start_vpn"]
     return named.select(order).with_columns(_integers(columns))
 
@@ -329,10 +332,12 @@ def _frames_of(
 
 
 def _offered_frames(outcome: Outcome) -> int:
+    """Frames offered to ksmd, and those a split set free beside them."""
     host = outcome.host
     frame = host.frame
     if not outcome.offered.all():
-        frame = frame[np.repeat(outcome.offered, np.diff(host.start))]
+        rows = np.repeat(outcome.offered, np.diff(host.start))
+        frame = frame[rows | ((outcome.where & SPLIT_ZERO) != 0)]
     used = np.zeros(host.frames, np.bool_)
     used[frame] = True
     return int(np.count_nonzero(used))

@@ -7,6 +7,7 @@ make polars refuse the file), in parts because pyarrow refuses values over 100 M
 
 import base64
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,10 @@ import pyarrow.parquet as pq
 from traces.errors import InputError, OutputError
 from traces.schema import TABLE_KEY
 
+DAMAGE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
+"""What Arrow raises, one way or another, when a file's bytes make no sense."""
+
+SEAL_KEY: Final = b"ksm_analyze.checksum"
 _PART_BYTES: Final = 64 << 20
 
 
@@ -49,8 +54,34 @@ def footer_table(values: Mapping[bytes, bytes], name: str) -> pa.Table:
     try:
         data = base64.b64decode(b"".join(parts), validate=True)
         return pa.ipc.open_stream(data).read_all()
-    except (ValueError, OSError) as error:
+    except DAMAGE as error:
         raise InputError(f"the footer's table {name!r} is damaged") from error
+
+
+def sealed(values: Mapping[str, str]) -> dict[str, str]:
+    """*values* and a checksum over them: flipped bits in Arrow data crash readers."""
+    plain = {key.encode(): text.encode() for key, text in values.items()}
+    return {**values, SEAL_KEY.decode(): _seal(plain)}
+
+
+def check_seal(values: Mapping[bytes, bytes], *, required: bool) -> None:
+    """Raises InputError where footer *values* are not as they were `sealed`.
+
+    A footer of another program may have none, unless it is *required*.
+    """
+    seal = values.get(SEAL_KEY)
+    if seal is None and not required:
+        return
+    if seal != _seal(values).encode():
+        raise InputError("damaged: its footer's checksum differs")
+
+
+def _seal(values: Mapping[bytes, bytes]) -> str:
+    sums = hashlib.blake2b(digest_size=16)
+    for key in sorted(values):
+        if key.startswith(b"ksm_analyze.") and key != SEAL_KEY:
+            sums.update(b"%d %d " % (len(key), len(values[key])) + key + values[key])
+    return sums.hexdigest()
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -71,10 +102,10 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{path}: damaged Parquet file: {_first_line(error)}"
+            f"{path}: damaged Parquet file: {first_line(error)}"
         ) from error
     except OSError as error:
-        reason = error.strerror or _first_line(error)
+        reason = error.strerror or first_line(error)
         raise InputError(f"{path}: {reason}") from error
 
 
@@ -99,11 +130,12 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        reason = error.strerror or _first_line(error)
+        reason = error.strerror or first_line(error)
         raise OutputError(f"{path}: cannot be written: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What *error* says, cut to a line."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -26,7 +26,13 @@ from traces.schema import (
     UNKNOWN,
     Facts,
 )
-from traces.table import footer_table, open_parquet
+from traces.table import (
+    DAMAGE,
+    check_seal,
+    first_line,
+    footer_table,
+    open_parquet,
+)
 
 Columns = dict[str, npt.NDArray[Any]]
 """Column name → values; equally long."""
@@ -66,6 +72,7 @@ class Trace:
         _check_kind(path, values)
         _check_columns(path, schema)
         try:
+            check_seal(values, required=False)
             facts = Facts.from_json(values.get(FACTS_KEY, b""))
             tables = {name: _side_table(values, name) for name in SIDE_TABLES}
         except InputError as error:
@@ -127,9 +134,9 @@ class Trace:
                 self.path, metadata=self.metadata, page_checksum_verification=True
             ) as file:
                 table = file.read_row_group(group, columns, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            line = (str(error).splitlines() or ["unreadable"])[0]
-            raise InputError(f"{self.path}: row group {group}: {line}") from error
+        except DAMAGE as error:
+            text = f"{self.path}: row group {group}: {first_line(error)}"
+            raise InputError(text) from error
         if any(column.null_count for column in table.columns):
             raise InputError(f"{self.path}: row group {group}: null values")
         chunk: Columns = {name: table[name].to_numpy() for name in columns}

@@ -25,7 +25,7 @@ from traces.schema import (
     Facts,
     Pages,
 )
-from traces.table import footer_values, replacing
+from traces.table import footer_values, replacing, sealed
 
 _DICTIONARIES = ["host", "comm", "workload", "mapping_name", "flags"]
 _DELTAS = ["epoch", "pid", "mapping", "vpn", "frame", "folio"]
@@ -149,7 +149,7 @@ class TraceWriter:
         )
         for name, rows, schema in tables:
             values |= footer_values(name, pa.Table.from_pylist(rows, schema=schema))
-        self._file.add_key_value_metadata(values)
+        self._file.add_key_value_metadata(sealed(values))
         self._file.close()
         self._finished = True
 

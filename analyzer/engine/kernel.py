@@ -27,6 +27,7 @@ from analyzer.engine.state import (
     IN_UNSTABLE,
     ITEMS,
     KSM_ZERO,
+    LOCKED,
     MEMBERS,
     NODES,
     NONE,
@@ -213,15 +214,20 @@ def _join(trees: npt.NDArray[np.int32], content: int, max_page_sharing: int) -> 
 def _split(state: State, page: int, zero_contents: int) -> bool:
     """split_huge_page(): every zero subpage gives way to the shared zero page.
 
-    Uncounted by KSM (Linux 6.12, folio_split unmapping zero-filled subpages).
-    False when the folio had been split before.
+    Uncounted by KSM, and not where the page is mlocked (mm/migrate.c:
+    try_to_map_unused_to_zeropage, Linux 6.12). False when the folio had been split
+    before.
     """
     folio = state.folio[page]
     if folio == NONE or state.folio_split[folio]:
         return False
     state.folio_split[folio] = True
     state.totals[CHANGES] += 1
-    for at in range(state.folio_start[folio], state.folio_start[folio + 1]):
+    first, last = state.folio_start[folio], state.folio_start[folio + 1]
+    for at in range(first, last):
+        if state.where[state.folio_items[at]] & LOCKED:
+            return True
+    for at in range(first, last):
         member = state.folio_items[at]
         if 0 <= state.content[state.frame[member]] < zero_contents:
             state.where[member] |= SPLIT_ZERO

@@ -24,6 +24,8 @@ KSM_ZERO: Final = 32
 """Maps the shared zero page, put there by ksmd."""
 SPLIT_ZERO: Final = 64
 """Maps the shared zero page, put there by the split of its folio."""
+LOCKED: Final = 128
+"""In a mlocked area: the split of its folio gives up no zero subpage."""
 GONE: Final = KSM_ZERO | SPLIT_ZERO
 
 NONE: Final = -1
@@ -95,11 +97,13 @@ def new_state(
     frame: npt.NDArray[np.int32],
     content: npt.NDArray[np.int32],
     folio: npt.NDArray[np.int32] | None = None,
+    locked: npt.NDArray[np.bool_] | None = None,
 ) -> State:
     """ksmd before its first scan over items that map *frame* (int32[items]).
 
     *content* is int32[frames], *folio* int32[frames] with -1 for none, or None where
-    there is none at all. *frame* is taken over and changed.
+    there is none at all, *locked* bool[items] or None. *frame* is taken over and
+    changed.
     """
     items, frames = len(frame), len(content)
     forked = np.zeros(frames, np.bool_)
@@ -108,6 +112,8 @@ def new_state(
     if not np.array_equal(frame, np.arange(items, dtype=np.int32)):
         forked = np.bincount(frame, minlength=frames) > 1
         where[forked[frame]] |= FORKED
+    if locked is not None:
+        where[locked] |= LOCKED
     folios = 0 if folio is None else int(folio.max(initial=NONE)) + 1
     if folio is not None and folios:
         item_folio = folio[frame]

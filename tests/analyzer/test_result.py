@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from results import HOSTILE, empty, equal, result
 
-import analyzer.result
-from analyzer.result import RESULT_KEY, SUM_KEY, TABLES, ReplayResult
+from analyzer.result import RESULT_KEY, TABLES, ReplayResult
 from traces.errors import InputError, OutputError
 from traces.schema import FORMAT_KEY, KIND_KEY
+from traces.table import SEAL_KEY, sealed
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +63,9 @@ def rewritten(saved: Path, path: Path, changes: dict[bytes, bytes | None]) -> Pa
     table = pq.read_table(saved)
     values = dict(pq.ParquetFile(saved).metadata.metadata) | changes
     kept = {key: value for key, value in values.items() if value is not None}
-    del kept[SUM_KEY]
-    kept[SUM_KEY] = analyzer.result._checksum(kept).encode()
+    del kept[SEAL_KEY]
+    plain = {key.decode(): value.decode() for key, value in kept.items()}
+    kept[SEAL_KEY] = sealed(plain)[SEAL_KEY.decode()].encode()
     schema = table.schema.remove_metadata()
     with pq.ParquetWriter(path, schema, store_schema=False) as file:
         file.write_table(table.replace_schema_metadata())

@@ -101,6 +101,7 @@ def rewritten(
     table = pq.read_table(path)
     metadata = pq.read_metadata(path).metadata
     values = {k.decode(): v for k, v in metadata.items()}
+    values.pop("ksm_analyze.checksum")
     values |= {k.replace("__", "."): v for k, v in footer.items()}
     table = change(table).replace_schema_metadata(
         {k: v for k, v in values.items() if v is not None and k != "ARROW:schema"}
@@ -250,6 +251,16 @@ def test_a_mapping_of_an_unknown_process_is_refused(path: Path) -> None:
     values = footer_values("mappings", arrow)
     rewritten(path, **{k.replace(".", "__"): v for k, v in values.items()})
     with pytest.raises(InputError, match="a mapping of process 7, expected 0 to 1"):
+        Trace.open(path)
+
+
+def test_a_flipped_bit_in_the_footer_is_refused(path: Path) -> None:
+    metadata = dict(pq.read_metadata(path).metadata)
+    name = b"ksm_analyze.table.mappings.0"
+    table = metadata[name]
+    metadata[name] = table[:400] + bytes([table[400] ^ 1]) + table[401:]
+    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    with pytest.raises(InputError, match="damaged: its footer's checksum differs"):
         Trace.open(path)
 
 
