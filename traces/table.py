@@ -61,7 +61,7 @@ def footer_table(values: Mapping[bytes, bytes], name: str) -> pa.Table:
 def sealed(values: Mapping[str, str]) -> dict[str, str]:
     """*values* and a checksum over them: flipped bits in Arrow data crash readers."""
     plain = {key.encode(): text.encode() for key, text in values.items()}
-    return {**values, SEAL_KEY.decode(): _seal(plain)}
+    return {**values, SEAL_KEY.decode(): seal(plain)}
 
 
 def check_seal(values: Mapping[bytes, bytes], *, required: bool) -> None:
@@ -72,11 +72,12 @@ def check_seal(values: Mapping[bytes, bytes], *, required: bool) -> None:
     seal = values.get(SEAL_KEY)
     if seal is None and not required:
         return
-    if seal != _seal(values).encode():
+    if seal != seal(values).encode():
         raise InputError("damaged: its footer's checksum differs")
 
 
-def _seal(values: Mapping[bytes, bytes]) -> str:
+def seal(values: Mapping[bytes, bytes]) -> str:
+    """The checksum over footer *values* of ours; a seal among them does not count."""
     sums = hashlib.blake2b(digest_size=16)
     for key in sorted(values):
         if key.startswith(b"ksm_analyze.") and key != SEAL_KEY:

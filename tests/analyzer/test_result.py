@@ -14,7 +14,7 @@ from results import HOSTILE, empty, equal, result
 from analyzer.result import RESULT_KEY, TABLES, ReplayResult
 from traces.errors import InputError, OutputError
 from traces.schema import FORMAT_KEY, KIND_KEY
-from traces.table import SEAL_KEY, sealed
+from traces.table import SEAL_KEY, seal
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,7 @@ def rewritten(saved: Path, path: Path, changes: dict[bytes, bytes | None]) -> Pa
     values = dict(pq.ParquetFile(saved).metadata.metadata) | changes
     kept = {key: value for key, value in values.items() if value is not None}
     del kept[SEAL_KEY]
-    plain = {key.decode(): value.decode() for key, value in kept.items()}
-    kept[SEAL_KEY] = sealed(plain)[SEAL_KEY.decode()].encode()
+    kept[SEAL_KEY] = seal(kept).encode()
     schema = table.schema.remove_metadata()
     with pq.ParquetWriter(path, schema, store_schema=False) as file:
         file.write_table(table.replace_schema_metadata())
