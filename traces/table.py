@@ -69,10 +69,10 @@ def check_seal(values: Mapping[bytes, bytes], *, required: bool) -> None:
 
     A footer of another program may have none, unless it is *required*.
     """
-    seal = values.get(SEAL_KEY)
-    if seal is None and not required:
+    found = values.get(SEAL_KEY)
+    if found is None and not required:
         return
-    if seal != seal(values).encode():
+    if found != seal(values).encode():
         raise InputError("damaged: its footer's checksum differs")
 
 

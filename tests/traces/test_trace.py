@@ -236,7 +236,7 @@ def test_is_refused_when_read(path: Path, case: str) -> None:
 
 def test_order_is_checked_across_row_groups(path: Path) -> None:
     table = pq.read_table(path)
-    metadata = pq.read_metadata(path).metadata
+    metadata = dict(pq.read_metadata(path).metadata)
     spoilt = replace("vpn", [0, 1, 3, 2, 0, 1])(table)
     pq.write_table(spoilt.replace_schema_metadata(metadata), path, row_group_size=3)
     with pytest.raises(InputError, match="page 2 after mapping 0 page 3"):
