@@ -13,10 +13,7 @@ import pytest
 from kernel.capturing import capture
 from kernel.programs import available, stopped
 
-pytestmark = [
-    pytest.mark.kernel,
-    pytest.mark.xfail(strict=True, reason="it reads through process_vm_readv"),
-]
+pytestmark = pytest.mark.kernel
 
 
 def test_a_capture_leaves_every_page_where_it_is(tmp_path: Path) -> None:

@@ -14,14 +14,7 @@ from analyzer.knobs import KsmKnobs
 from analyzer.policy import MergePolicy, Offer
 from traces.trace import Trace
 
-pytestmark = [
-    pytest.mark.kernel,
-    pytest.mark.xfail(
-        strict=True,
-        reason="process_vm_readv pins the pages it reads, for which the kernel first "
-        "ends their sharing by fork; /proc/PID/mem does not",
-    ),
-]
+pytestmark = pytest.mark.kernel
 
 FULL_SCANS = 10
 """Enough for smart scan to skip pages in some."""
