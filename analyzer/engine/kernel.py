@@ -128,8 +128,9 @@ def wake_up(
             continue
         where[i] = was
         if use_zero_pages and bytes_ < zero_contents:
-            detached = was & IN_FOLIO and _split(state, page, zero_contents)
-            if not detached:
+            if was & IN_FOLIO:
+                _split(state, page, zero_contents)
+            if not where[i] & GONE:
                 where[i] = was | KSM_ZERO
                 zeros += 1
                 continue

@@ -52,6 +52,9 @@ SPARSE: Final = Program(
 )
 """Huge pages that are mostly zero."""
 
+LOCKED: Final = Program("sparse huge pages, mlocked", [*SPARSE.command, "lock"])
+"""Their zero subpages stay, whatever is split."""
+
 
 @contextmanager
 def stopped(programs: Sequence[Program]) -> Iterator[list[int]]:

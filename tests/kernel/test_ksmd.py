@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kernel.capturing import capture
 from kernel.ksmd import Ksmd
-from kernel.programs import SPARSE, Program, available, stopped
+from kernel.programs import LOCKED, SPARSE, Program, available, stopped
 from stepwise import Stepwise
 
 from analyzer.knobs import KsmKnobs
@@ -43,6 +43,18 @@ def test_huge_pages_that_are_mostly_zero_give_their_zero_pages_up(
 ) -> None:
     programs = [SPARSE, *available(tmp_path)]
     scans = side_by_side(programs, tmp_path, smart_scan=smart_scan, use_zero_pages=0)
+    for replayed, kernel in scans:
+        assert replayed == kernel
+
+
+@pytest.mark.parametrize("use_zero_pages", [0, 1])
+def test_mlocked_huge_pages_keep_their_zero_pages(
+    use_zero_pages: int, tmp_path: Path
+) -> None:
+    programs = [LOCKED, *available(tmp_path)]
+    scans = side_by_side(
+        programs, tmp_path, smart_scan=1, use_zero_pages=use_zero_pages
+    )
     for replayed, kernel in scans:
         assert replayed == kernel
 

@@ -1,10 +1,11 @@
 """Transparent huge pages that are mostly zero: what a heap that asks for huge pages
-and fills them slowly looks like."""
+and fills them slowly looks like. With the argument `lock` they are mlocked."""
 
 import ctypes
 import mmap
 import os
 import signal
+import sys
 
 PAGE = 4096
 HUGE = 512 * PAGE
@@ -19,5 +20,10 @@ for block, every in enumerate((3, 40, 600)):
         word = f"seen twice {page % 60}" if block == 0 else f"seen once {block} {page}"
         at = start + block * HUGE + page * PAGE
         area[at : at + len(word)] = word.encode()
+
+if sys.argv[1:] == ["lock"]:
+    first = ctypes.addressof(ctypes.c_char.from_buffer(area)) + start
+    if ctypes.CDLL(None).mlock(ctypes.c_void_p(first), BLOCKS * HUGE):
+        raise SystemExit("mlock failed")
 
 os.kill(os.getpid(), signal.SIGSTOP)
