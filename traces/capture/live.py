@@ -37,7 +37,7 @@ _IN_FLIGHT: Final = 4
 # Neighbours are cheap to look up and to read together.
 _SAMPLE_EVERY: Final = 2048
 _SAMPLE_PAGES: Final = 32
-_SAMPLE_MOST: Final = 4096
+_SAMPLE_MOST: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class Capture:
 
     def _opened(self, process: Process, held: bool) -> Subject | None:
         try:
-            subject = opened(process, held, self._physical.known)
+            subject = opened(process, held, self._physical.known, self._reader)
         except PermissionError:
             self.tally.skipped["processes without permission"] += 1
             return None
@@ -166,6 +166,8 @@ class Capture:
         )
         rows = [mapping_row(mapping) for mapping in subject.mappings]
         subject.first_mapping = self._writer.add_process(row, rows)
+        if not self.tally.processes:
+            self._surroundings = host.ksm_files(), host.meminfo(), host.tool()
         self.tally.processes += 1
         self.tally.zeroed_processes += row["ksm_zero_pages"] > 0
         self.tally.skipped["pages in swap"] += row["swapped_pages"]
@@ -248,6 +250,7 @@ class Capture:
 
     def _facts(self, started: datetime) -> Facts:
         settings = self._settings
+        ksm, meminfo, tool = self._surroundings
         self.limits = self.tally.limits(
             frozen=settings.freeze != "none", frames_known=self._physical.known
         )
@@ -256,12 +259,12 @@ class Capture:
             kernel=os.uname().release,
             captured_at=started.isoformat(timespec="seconds"),
             source="live",
-            tool=host.tool(),
+            tool=tool,
             zero_digest=self._zero,
             seed_id=seed_id(settings.seed),
             label_by=settings.label_by,
-            ksm=host.ksm_files(),
-            meminfo=host.meminfo(),
+            ksm=ksm,
+            meminfo=meminfo,
             skipped=self.tally.counted(),
             limits=self.limits,
         )

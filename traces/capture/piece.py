@@ -21,13 +21,18 @@ from traces.capture.procfs import Gone, Mapping, Process
 from traces.capture.reading import Content, PageReader, Reading, Target
 from traces.schema import PAGE_SIZE
 
-_PIECE_PAGES: Final = 1 << 18
+_PIECE_PAGES: Final = 1 << 16
 """A piece is closed once it has this many pages; it has less than twice as many.
 
 Frames are asked for by the piece: the more of them, the fewer calls."""
 
 _HANDFUL_PAGES: Final = 1 << 14
 """Found pages wait for this many before the threads are told."""
+
+_EARLY_PAGES: Final = 4096
+"""Smaller mappings wait until their flags are known."""
+_EARLY_MOST: Final = 1 << 20
+"""And those of larger processes too, lest too much is in flight."""
 
 Vpns = npt.NDArray[np.int64]
 
@@ -42,8 +47,12 @@ class Subject:
     target: Target
     held: bool
     """Frozen, so that it need not be read twice to know whether it changes."""
-    merged: bool
+    merged: bool = False
     """ksmd may have merged pages of it."""
+    early: dict[tuple[int, int], list[tuple[Pages, Reading]]] = field(
+        default_factory=dict
+    )
+    """Addresses of mappings → pages already given to the threads."""
     first_mapping: int = -1
     """Number of its first mapping in the trace."""
     pages: int = 0
@@ -115,10 +124,11 @@ class Piece(NamedTuple):
         return there & subject.still(self.vpns) if content.faulted else there
 
 
-def opened(process: Process, held: bool, frames: bool) -> Subject:
+def opened(process: Process, held: bool, frames: bool, reader: PageReader) -> Subject:
     """Open what shows *process* from outside; *frames* if they are shown to us.
 
-    Raises PermissionError, and Gone where it has exited.
+    Large mappings may be given to *reader* already. Raises PermissionError, and Gone
+    where it has exited.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -127,20 +137,45 @@ def opened(process: Process, held: bool, frames: bool) -> Subject:
             pagemap = stack.enter_context(PageMap(process.pid, frames=frames))
         except (FileNotFoundError, ProcessLookupError) as error:
             raise Gone from error
-        mappings = procfs.mappings(process.pid)
-        target = Target(process.pid, memory)
-        merged = _may_hold_merged_pages(mappings)
-        subject = Subject(process, mappings, pagemap, target, held, merged)
+        subject = Subject(process, [], pagemap, Target(process.pid, memory), held)
+        _start_early(subject, reader)
+        subject.mappings = procfs.mappings(process.pid)
+        subject.merged = _may_hold_merged_pages(subject.mappings)
         if not subject.is_same_process():
             raise Gone
         stack.pop_all()
     return subject
 
 
+def _start_early(subject: Subject, reader: PageReader) -> None:
+    """Have large private memory read while the kernel puts smaps together.
+
+    That takes as long as reading a tenth of the pages. What is of no file and private
+    is no device's and not shared, so that it may be read whatever its flags are; they
+    decide afterwards whether it is kept.
+    """
+    pages = subject.process.anon_pages
+    if not _EARLY_PAGES <= pages <= _EARLY_MOST or _host_has_merged_pages():
+        return
+    for area in procfs.areas(subject.process.pid):
+        start, end = area.start // PAGE_SIZE, area.end // PAGE_SIZE
+        named = area.name and not area.name.startswith(("[heap]", "[anon:"))
+        if area.perms[3] != "p" or area.inode or named or end - start < _EARLY_PAGES:
+            continue
+        early = []
+        for found in subject.pagemap.present(start, end, pages):
+            alone = subject.alone(found.entries)
+            early.append((found, reader.start(subject.target, found.vpns, alone)))
+        subject.early[area.start, area.end] = early
+
+
 def _may_hold_merged_pages(mappings: list[Mapping]) -> bool:
-    """Merged pages live in mergeable mappings only, and nowhere if ksmd has none."""
-    if not any("mg" in mapping.vm_flags for mapping in mappings):
-        return False
+    """Merged pages live in mergeable mappings only."""
+    mergeable = any("mg" in mapping.vm_flags for mapping in mappings)
+    return mergeable and _host_has_merged_pages()
+
+
+def _host_has_merged_pages() -> bool:
     return host.ksm_files().get("pages_shared", "0") != "0"
 
 
@@ -149,31 +184,43 @@ def pieces(subject: Subject, reader: PageReader, physical: Physical) -> Iterator
     parts: list[tuple[int, Pages]] = []
     readings: list[Reading] = []
     size = told = first = 0
-    for number, pages in _present(subject):
-        parts.append((number, pages))
-        size += len(pages.vpns)
-        if size - told >= _HANDFUL_PAGES:
+    for number, pages, reading in _present(subject):
+        if size - told >= _HANDFUL_PAGES or (reading and told < size):
             readings.append(_started(subject, parts[first:], reader))
             told, first = size, len(parts)
+        parts.append((number, pages))
+        size += len(pages.vpns)
+        if reading:
+            readings.append(reading)
+            told, first = size, len(parts)
         if size >= _PIECE_PAGES:
+            if told < size:
+                readings.append(_started(subject, parts[first:], reader))
             yield _piece(subject, parts, readings, physical)
             parts, readings = [], []
             size = told = first = 0
-    if first < len(parts):
+    if told < size:
         readings.append(_started(subject, parts[first:], reader))
     if parts:
         yield _piece(subject, parts, readings, physical)
 
 
-def _present(subject: Subject) -> Iterator[tuple[int, Pages]]:
-    """Pages that ksmd could look at, with the place of their mapping."""
+def _present(subject: Subject) -> Iterator[tuple[int, Pages, Reading | None]]:
+    """Pages that ksmd could look at, with the place of their mapping, and their
+    reading if it was started early."""
     try:
         for number, mapping in enumerate(subject.mappings):
-            if is_eligible(mapping) and mapping.anonymous:
-                start, end = mapping.start // PAGE_SIZE, mapping.end // PAGE_SIZE
-                anonymous = mapping.anonymous // PAGE_SIZE
-                for pages in subject.pagemap.present(start, end, anonymous):
-                    yield number, pages
+            if not is_eligible(mapping) or not mapping.anonymous:
+                continue
+            early = subject.early.pop((mapping.start, mapping.end), None)
+            if early is not None:
+                for pages, reading in early:
+                    yield number, pages, reading
+                continue
+            start, end = mapping.start // PAGE_SIZE, mapping.end // PAGE_SIZE
+            anonymous = mapping.anonymous // PAGE_SIZE
+            for pages in subject.pagemap.present(start, end, anonymous):
+                yield number, pages, None
     except ProcessLookupError:
         subject.exited = True
 
