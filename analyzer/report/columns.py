@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from analyzer.counters import RMAP_ITEM_SIZE
 from analyzer.report.escape import printable
 from analyzer.report.units import (
     NOTHING,
@@ -112,6 +113,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "share_saved": Column("%", Unit.SHARE, adds_up=False),
     "pages_saved_zero": Column("zero", Unit.PAGES),
     "pages_saved_nonzero": Column("non-zero", Unit.PAGES),
+    "net_saved": Column("net", Unit.PROFIT),
     "share_cross": Column("cross", Unit.SHARE, adds_up=False),
     "pages_unmerged": Column("unmerged", Unit.PAGES),
     "pages_cross": Column("cross", Unit.PAGES),
@@ -149,7 +151,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "pages_saved_zero": 4,
             "share_cross": 7,
             "pages_unmerged": 9,
-            "ksm_process_profit": 5,
+            "net_saved": 5,
         },
         key="workload",
     ),
@@ -167,7 +169,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "ksm_merging_pages": 8,
             "ksm_zero_pages": 10,
             "ksm_rmap_items": 11,
-            "ksm_process_profit": 6,
+            "net_saved": 6,
             "user": 12,
             "host": 5,
         },
@@ -261,6 +263,10 @@ def derived(frame: pl.DataFrame) -> pl.DataFrame:
         saved = pl.col("pages_saved_zero") + pl.col("pages_saved_nonzero")
         frame = frame.with_columns(saved.alias("pages_saved"))
         frame = frame.with_columns(_share("pages_saved", "pages", "share_saved"))
+    if {"pages_saved", "ksm_rmap_items"} <= set(frame.columns):
+        cost = pl.col("ksm_rmap_items") * RMAP_ITEM_SIZE
+        net = pl.col("pages_saved") * PAGE_SIZE - cost
+        frame = frame.with_columns(net.alias("net_saved"))
     if {"pages_cross", "ksm_merging_pages"} <= has:
         cross = _share("pages_cross", "ksm_merging_pages", "share_cross")
         frame = frame.with_columns(cross)

@@ -72,4 +72,4 @@ def test_every_column_is_defined():
 
 def test_every_drawn_column_is_stored_or_derived():
     stored = {column for table in TABLES.values() for column in table}
-    assert set(COLUMNS) - stored == {"share_saved", "share_cross"}
+    assert set(COLUMNS) - stored == {"net_saved", "share_cross", "share_saved"}

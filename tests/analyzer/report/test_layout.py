@@ -112,7 +112,7 @@ def test_columns_return_as_the_room_grows():
         return drawn(PLAIN, "text", Layout(width=width)).split("\n\n")[1].split("\n")[0]
 
     assert "saved" in titles(20)
-    assert "profit" in titles(80)
+    assert "net" in titles(80)
     assert "unmerged" in titles(110)
     assert "procs" in titles(110)
 
