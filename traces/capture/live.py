@@ -174,25 +174,25 @@ class Capture:
         self.tally.skipped["pages of hugetlb, in 4 KiB"] += row["hugetlb_pages"]
 
     def _store_piece(self, piece: Piece) -> None:
-        subject, content, seen = piece.subject, piece.content(), piece.seen.result()
-        columns = self._physical.number(seen)
-        there = piece.surely_read(content, seen)
-        subject.lost += int(np.count_nonzero(seen.eligible & ~there))
+        subject, found = piece.subject, piece.found
+        content = piece.content()
+        there = piece.surely_read(content)
+        subject.lost += int(np.count_nonzero(found.eligible & ~there))
         # Where neither a scan nor a flag marks the shared zero page, a page of zeros
         # that others map as well is taken for it.
-        unmarked = seen.shared & (content.digest == self._zero)
+        unmarked = found.shared & (content.digest == self._zero)
         if subject.pagemap.scans or self._physical.known:
             unmarked = np.zeros_like(unmarked)
-        rows = np.flatnonzero(there & seen.eligible & ~unmarked)
+        rows = np.flatnonzero(there & found.eligible & ~unmarked)
         flags = np.where(content.fill[rows], PageFlag.FILL, 0)
-        flags |= np.where(seen.ksm[rows], PageFlag.KSM, 0)
+        flags |= np.where(found.ksm[rows], PageFlag.KSM, 0)
         pages = Pages(
             mapping=piece.mapping[rows] + np.int32(subject.first_mapping),
             vpn=piece.vpns[rows],
             digest=content.digest[rows],
-            frame=columns.frame[rows],
-            folio=columns.folio[rows],
-            nid=columns.nid[rows],
+            frame=found.frame[rows],
+            folio=found.folio[rows],
+            nid=found.nid[rows],
             flags=flags.astype(np.uint16),
         )
         self._writer.add_pages(pages)
@@ -200,7 +200,7 @@ class Capture:
         subject.samples.append((pages.vpn[sample], pages.digest[sample]))
         subject.pages += len(rows)
         self.tally.pages += len(rows)
-        self.tally.ksm_pages += int(np.count_nonzero(seen.ksm[rows]))
+        self.tally.ksm_pages += int(np.count_nonzero(found.ksm[rows]))
 
     def _conclude(self, subject: Subject) -> None:
         reread, changed = self._reread(subject)

@@ -26,8 +26,9 @@ _MM: Final = Path("/sys/kernel/mm")
 Entries = npt.NDArray[np.uint64]
 
 
-class Seen(NamedTuple):
-    """What the kernel says of pages, an element each."""
+class Found(NamedTuple):
+    """What the kernel says of pages, an element each: columns of the trace's rows,
+    and which of the pages are to be rows."""
 
     present: npt.NDArray[np.bool_]
     """False for pages that have gone since they were found."""
@@ -35,17 +36,9 @@ class Seen(NamedTuple):
     """Anonymous and not the shared zero page, as far as can be told; True where the
     page has gone."""
     shared: npt.NDArray[np.bool_]
-    """Other processes map it too."""
+    """Other processes map it too, and it may be the shared zero page for all the
+    kernel says."""
     ksm: npt.NDArray[np.bool_]
-    pfn: npt.NDArray[np.int64] | None
-    """Frame numbers: not to leave this module's hands; None where not shown."""
-    head: npt.NDArray[np.int64]
-    """First frame of the large folio; -1 for none."""
-
-
-class Columns(NamedTuple):
-    """Columns of the trace's rows."""
-
     frame: npt.NDArray[np.int64]
     folio: npt.NDArray[np.int32]
     nid: npt.NDArray[np.int8]
@@ -73,15 +66,17 @@ class Physical:
         if self._flags is not None:
             self._flags.close()
 
-    def look(self, entries: Entries) -> Seen:
-        """Look pages up by their pagemap *entries*; any thread may."""
+    def find(self, entries: Entries) -> Found:
+        """Look up and number pages by their pagemap *entries*."""
         count = len(entries)
-        ksm = np.zeros(count, bool)
-        head = np.full(count, UNKNOWN, np.int64)
+        nothing = np.zeros(count, bool)
         present = (entries & np.uint64(PRESENT)) != 0
         shared = (entries & np.uint64(EXCLUSIVE)) == 0
+        folio = np.full(count, UNKNOWN, np.int32)
         if self._flags is None:
-            return Seen(present, np.ones(count, bool), shared, ksm, None, head)
+            frame = np.full(count, UNKNOWN, np.int64)
+            nid = self._nodes.of(None, count)
+            return Found(present, ~nothing, shared, nothing, frame, folio, nid)
 
         pfn = (entries & np.uint64(FRAME_MASK)).astype(np.int64)
         eligible = ~present | (pfn != self._zero_frame)
@@ -95,27 +90,17 @@ class Physical:
         # Neither of a file nor anonymous: freed since its entry was read.
         anonymous = (facts.flags & np.uint64(ANON)) != 0
         present[asked[~anonymous]] = False
+        ksm = nothing.copy()
         ksm[asked] = (facts.flags & np.uint64(KSM)) != 0
-        head[asked] = facts.head
-        return Seen(present, eligible, shared, ksm, pfn, head)
-
-    def number(self, seen: Seen) -> Columns:
-        """Number what was seen; to be called in the order of the file's rows.
-
-        Only what is present and eligible gets numbers, the rest is unknown.
-        """
-        count = len(seen.present)
-        frame = np.full(count, UNKNOWN, np.int64)
-        folio = np.full(count, UNKNOWN, np.int32)
-        if seen.pfn is None:
-            return Columns(frame, folio, self._nodes.of(None, count))
-        rows = np.flatnonzero(seen.present & seen.eligible)
+        rows = np.flatnonzero(present & eligible)
         # A replay starts as after run=2, where every mapping of a page that ksmd had
         # merged has a copy of its own.
-        frame[rows] = self._frames.number(seen.pfn[rows], seen.ksm[rows])
-        large = rows[seen.head[rows] >= 0]
-        folio[large] = self._folios.number(seen.head[large])
-        return Columns(frame, folio, self._nodes.of(seen.pfn, count))
+        frame = np.full(count, UNKNOWN, np.int64)
+        frame[rows] = self._frames.number(pfn[rows], ksm[rows])
+        large = np.flatnonzero(anonymous & (facts.head >= 0))
+        folio[asked[large]] = self._folios.number(facts.head[large])
+        nid = self._nodes.of(pfn, count)
+        return Found(present, eligible, nothing, ksm, frame, folio, nid)
 
 
 def _page_flags() -> PageFlags | None:

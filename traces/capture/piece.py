@@ -7,7 +7,6 @@ one piece's pages, the next piece's are looked for.
 import contextlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -17,13 +16,15 @@ import numpy.typing as npt
 from traces.capture import host, procfs
 from traces.capture.describe import is_eligible
 from traces.capture.pagemap import EXCLUSIVE, PageMap, Pages
-from traces.capture.physical import Physical, Seen
+from traces.capture.physical import Found, Physical
 from traces.capture.procfs import Gone, Mapping, Process
 from traces.capture.reading import Content, PageReader, Reading, Target
 from traces.schema import PAGE_SIZE
 
 _PIECE_PAGES: Final = 1 << 16
-"""A piece is closed once it has this many pages; it has less than twice as many."""
+"""A piece is closed once it has this many pages; it has less than twice as many.
+
+Frames are asked for by the piece: the more of them, the fewer calls."""
 
 _HANDFUL_PAGES: Final = 1 << 14
 """Found pages wait for this many before the threads are told."""
@@ -100,7 +101,7 @@ class Piece(NamedTuple):
     """Which of the subject's mappings, counted from 0."""
     vpns: Vpns
     readings: list[Reading]
-    seen: "Future[Seen]"
+    found: Found
 
     def content(self) -> Content:
         """What was read; waits for it."""
@@ -112,14 +113,14 @@ class Piece(NamedTuple):
             faulted=any(part.faulted for part in parts),
         )
 
-    def surely_read(self, content: Content, seen: Seen) -> npt.NDArray[np.bool_]:
+    def surely_read(self, content: Content) -> npt.NDArray[np.bool_]:
         """Which pages hold what was read, not something put in their place."""
         subject = self.subject
         if not subject.is_same_process():
             # Another process may have got the pid, and been read instead.
             subject.exited = True
             return np.zeros(len(self.vpns), bool)
-        there = content.read & seen.present
+        there = content.read & self.found.present
         return there & subject.still(self.vpns) if content.faulted else there
 
 
@@ -195,13 +196,13 @@ def pieces(subject: Subject, reader: PageReader, physical: Physical) -> Iterator
         if size >= _PIECE_PAGES:
             if told < size:
                 readings.append(_started(subject, parts[first:], reader))
-            yield _piece(subject, parts, readings, reader, physical)
+            yield _piece(subject, parts, readings, physical)
             parts, readings = [], []
             size = told = first = 0
     if told < size:
         readings.append(_started(subject, parts[first:], reader))
     if parts:
-        yield _piece(subject, parts, readings, reader, physical)
+        yield _piece(subject, parts, readings, physical)
 
 
 def _present(subject: Subject) -> Iterator[tuple[int, Pages, Reading | None]]:
@@ -236,16 +237,15 @@ def _piece(
     subject: Subject,
     parts: list[tuple[int, Pages]],
     readings: list[Reading],
-    reader: PageReader,
     physical: Physical,
 ) -> Piece:
     counts = [len(pages.vpns) for _, pages in parts]
     numbers = np.array([number for number, _ in parts], np.int32)
-    entries = np.concatenate([pages.entries for _, pages in parts])
+    found = physical.find(np.concatenate([pages.entries for _, pages in parts]))
     return Piece(
         subject,
         np.repeat(numbers, counts),
         np.concatenate([pages.vpns for _, pages in parts]),
         readings,
-        reader.aside(physical.look, entries),
+        found,
     )

@@ -14,9 +14,8 @@ permission, is tried through the other.
 import mmap
 import resource
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,9 +36,6 @@ Vpns = npt.NDArray[np.int64]
 Digests = npt.NDArray[np.int64]
 Fills = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 class Content(NamedTuple):
@@ -92,7 +88,6 @@ class PageReader:
     """
 
     def __init__(self, threads: int, seed: int) -> None:
-        self._threads = threads
         self._secret = page_secret(seed)
         self._zero = np.int64(zero_digest(seed))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
@@ -117,14 +112,6 @@ class PageReader:
                 self._pool.submit(self._read, target, vpns[part], alone[part], *outputs)
             )
         return reading
-
-    def aside(self, work: Callable[[_In], _Out], given: _In) -> "Future[_Out]":
-        """Have *work* done among the reading; at once where one thread does that."""
-        if self._threads > 1:
-            return self._pool.submit(work, given)
-        done: Future[_Out] = Future()
-        done.set_result(work(given))
-        return done
 
     def read(self, target: Target, vpns: Vpns, alone: Mask) -> Content:
         """Read a few pages in the calling thread."""
