@@ -22,6 +22,7 @@ from traces.capture.pagemap import EXCLUSIVE, FRAME_MASK, PRESENT, PageMap
 from traces.schema import PAGE_SIZE, UNKNOWN
 
 _MM: Final = Path("/sys/kernel/mm")
+_HUGE_PAGE: Final = "hugepages-2048kB"
 
 Entries = npt.NDArray[np.uint64]
 
@@ -80,15 +81,11 @@ class Physical:
 
         pfn = (entries & np.uint64(FRAME_MASK)).astype(np.int64)
         eligible = ~present | (pfn != self._zero_frame)
-        # Flags are the dearest thing to ask for. Where the host has neither large
-        # folios nor KSM pages, only the huge zero page is left for them to tell, and
-        # nobody has that to himself.
-        telling = present if _has_special_frames() else present & shared
-        asked = np.flatnonzero(telling & eligible)
-        facts = self._flags.of(pfn[asked])
+        asked = np.flatnonzero(present & eligible)
+        facts = self._flags.of(pfn[asked], singly=_has_special_frames())
         eligible[asked[(facts.flags & np.uint64(ZERO_PAGE)) != 0]] = False
         # Neither of a file nor anonymous: freed since its entry was read.
-        anonymous = (facts.flags & np.uint64(ANON)) != 0
+        anonymous = (facts.flags & np.uint64(ANON | ZERO_PAGE)) != 0
         present[asked[~anonymous]] = False
         ksm = nothing.copy()
         ksm[asked] = (facts.flags & np.uint64(KSM)) != 0
@@ -135,11 +132,17 @@ def _own_frame(*, written: bool) -> int:
 
 
 def _has_special_frames() -> bool:
-    """Whether the host has KSM pages or large anonymous folios, or does not say."""
+    """Whether the host has KSM pages, or large anonymous folios other than huge pages,
+    or does not say."""
     try:
         if int((_MM / "ksm/pages_shared").read_text()):
             return True
-        counts = list(_MM.glob("transparent_hugepage/hugepages-*/stats/nr_anon"))
-        return not counts or any(int(count.read_text()) for count in counts)
+        sizes = list(_MM.glob("transparent_hugepage/hugepages-*"))
+        counts = [
+            int((size / "stats/nr_anon").read_text())
+            for size in sizes
+            if size.name != _HUGE_PAGE
+        ]
+        return not counts or any(counts)
     except (OSError, ValueError):
         return True

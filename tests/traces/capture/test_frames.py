@@ -60,15 +60,27 @@ def test_a_tail_finds_its_head_wherever_reading_began(tmp_path):
     small = {1024: HEAD, 1025: TAIL, 1026: TAIL, 1027: TAIL}
     flags = page_flags(tmp_path, folio | small | {1028: 1, 600 - 512: 1})
     asked = np.array([1027, 700, 88, 1023, 1028, 512, 1024, 900], np.int64)
-    facts = flags.of(asked)
+    facts = flags.of(asked, singly=True)
     flags.close()
     assert facts.head.tolist() == [1024, 512, -1, 512, -1, 512, 1024, 512]
     assert facts.flags.tolist() == [TAIL, TAIL, 1, TAIL, 1, HEAD, HEAD, TAIL]
 
 
+def test_a_block_of_512_is_known_by_its_first_frame(tmp_path):
+    huge = {512: HEAD | frames.ANON} | dict.fromkeys(range(513, 1024), TAIL)
+    zero = {1024: HEAD | frames.ZERO_PAGE} | dict.fromkeys(range(1025, 1536), TAIL)
+    of_a_file = {1536: HEAD, 1537: TAIL, 1538: frames.ANON}
+    flags = page_flags(tmp_path, huge | zero | of_a_file | {7: frames.ANON})
+    facts = flags.of(np.array([1538, 700, 7, 1030, 512], np.int64), singly=False)
+    flags.close()
+    assert facts.head.tolist() == [-1, 512, -1, -1, 512]
+    wanted = [frames.ANON] * 3 + [frames.ZERO_PAGE, frames.ANON]
+    assert facts.flags.tolist() == wanted
+
+
 def test_frames_past_the_end_have_no_flags(tmp_path):
     flags = page_flags(tmp_path, {}, size=8)
-    facts = flags.of(np.array([3, 4000], np.int64))
+    facts = flags.of(np.array([3, 4000], np.int64), singly=True)
     flags.close()
     assert facts.flags.tolist() == [0, 0]
     assert facts.head.tolist() == [-1, -1]
@@ -81,7 +93,7 @@ def test_flags_are_those_of_the_frames_asked_for(tmp_path_factory, data):
     )
     asked = data.draw(st.lists(st.integers(0, 2000), max_size=40))
     flags = page_flags(tmp_path_factory.mktemp("flags"), table)
-    facts = flags.of(np.array(asked, np.int64))
+    facts = flags.of(np.array(asked, np.int64), singly=True)
     flags.close()
     assert facts.flags.tolist() == [table.get(frame, 0) for frame in asked]
 
@@ -107,7 +119,7 @@ def test_frames_are_on_the_node_of_their_memory_block(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="kpageflags is for root")
 def test_this_hosts_flags_can_be_read():
     flags = PageFlags()
-    facts = flags.of(np.arange(4096))
+    facts = flags.of(np.arange(4096), singly=True)
     flags.close()
     assert facts.flags.any()
     assert frames.ANON == 1 << 12

@@ -247,7 +247,9 @@ def test_frames_are_numbered_in_order_of_first_sight(start, capture):
 
 
 @needs_root
-def test_pages_of_a_huge_page_share_a_folio(start, capture):
+@pytest.mark.parametrize("singly", [True, False])
+def test_pages_of_a_huge_page_share_a_folio(start, capture, monkeypatch, singly):
+    monkeypatch.setattr("traces.capture.physical._has_special_frames", lambda: singly)
     child = start(
         """
 m = area("huge", 2048, huge=True)
@@ -272,13 +274,14 @@ ready(first=first)
     assert {row["folio"] for row in small.values()} == {-1}
 
 
-def test_the_huge_zero_page_is_not_memory(start, capture):
+@pytest.mark.parametrize("singly", [True, False])
+def test_the_huge_zero_page_is_not_memory(start, capture, monkeypatch, singly):
+    monkeypatch.setattr("traces.capture.physical._has_special_frames", lambda: singly)
     child = start(
         """
 m = area("huge", 2048, huge=True)
 first = -areas["huge"] % 512
 for i in range(first, first + 1024): m[i * 4096]
-put(m, first, page(1)) if False else None
 ready(first=first)
 """
     )
