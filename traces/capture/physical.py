@@ -137,12 +137,12 @@ def _has_special_frames() -> bool:
     try:
         if int((_MM / "ksm/pages_shared").read_text()):
             return True
-        sizes = list(_MM.glob("transparent_hugepage/hugepages-*"))
-        counts = [
-            int((size / "stats/nr_anon").read_text())
-            for size in sizes
-            if size.name != _HUGE_PAGE
-        ]
-        return not counts or any(counts)
+        # Sizes that only shared memory can have do not count anonymous folios.
+        counts = {
+            file.parts[-3]: int(file.read_text())
+            for file in _MM.glob("transparent_hugepage/hugepages-*/stats/nr_anon")
+        }
+        others = [count for size, count in counts.items() if size != _HUGE_PAGE]
+        return _HUGE_PAGE not in counts or any(others)
     except (OSError, ValueError):
         return True

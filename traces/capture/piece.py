@@ -21,7 +21,7 @@ from traces.capture.procfs import Gone, Mapping, Process
 from traces.capture.reading import Content, PageReader, Reading, Target
 from traces.schema import PAGE_SIZE
 
-_PIECE_PAGES: Final = 1 << 16
+_PIECE_PAGES: Final = 1 << 18
 """A piece is closed once it has this many pages; it has less than twice as many.
 
 Frames are asked for by the piece: the more of them, the fewer calls."""
