@@ -62,9 +62,16 @@ class Subject:
     """Some of its pages and their digests."""
 
     def close(self) -> None:
-        """Give back the open files."""
+        """Give back the open files, once no thread reads them any more."""
+        self.settle()
         self.pagemap.close()
         os.close(self.target.memory)
+
+    def settle(self) -> None:
+        """Wait for what was begun early, and turned out not to be wanted."""
+        for early in self.early.values():
+            for _, reading in early:
+                reading.settle()
 
     def is_same_process(self) -> bool:
         """Whether its pid still means the process that was selected."""
@@ -138,6 +145,7 @@ def opened(process: Process, held: bool, frames: bool, reader: PageReader) -> Su
         except (FileNotFoundError, ProcessLookupError) as error:
             raise Gone from error
         subject = Subject(process, [], pagemap, Target(process.pid, memory), held)
+        stack.callback(subject.settle)
         _start_early(subject, reader)
         subject.mappings = procfs.mappings(process.pid)
         subject.merged = _may_hold_merged_pages(subject.mappings)

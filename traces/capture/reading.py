@@ -11,6 +11,7 @@ which does not pin, for all others. What the one refuses, such as a mapping with
 permission, is tried through the other.
 """
 
+import concurrent.futures
 import mmap
 import resource
 import threading
@@ -67,6 +68,10 @@ class Reading:
         self._fill = np.empty(len(vpns), np.uint8)
         self._fill.fill(0)
         self._tasks: list[Future[tuple[npt.NDArray[np.bool_], bool]]] = []
+
+    def settle(self) -> None:
+        """Blocks until no thread is at it any more, whatever came of it."""
+        concurrent.futures.wait(self._tasks)
 
     def wait(self) -> Content:
         """Blocks until every page was tried."""

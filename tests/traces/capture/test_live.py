@@ -434,6 +434,44 @@ def test_the_plain_pagemap_finds_the_same_pages(start, capture, monkeypatch):
     assert [key(row) for row in plain.rows] == [key(row) for row in scanned.rows]
 
 
+LARGE = """
+m = area("large", 6000)
+for i in range(6000): put(m, i, page(i + 1))
+"""
+
+
+def test_large_mappings_are_begun_before_their_flags_are_known(start, capture):
+    child = start(LARGE + EVERY_KIND)
+    trace = capture(child.pid, threads=2)
+    rows = pages_in(trace, child.areas["large"], 6000)
+    assert {i: row["digest"] for i, row in rows.items()} == {
+        i: stored_digest(i + 1) for i in range(6000)
+    }
+    order = [(row["mapping"], row["vpn"]) for row in trace.rows]
+    assert order == sorted(set(order))
+    assert len(trace.rows) == smaps_anonymous(child.pid)
+
+
+def test_what_was_begun_early_is_dropped_where_flags_forbid_it(
+    start, capture, monkeypatch
+):
+    child = start(LARGE + "ready()")
+    found = procfs.mappings
+
+    def droppable(pid):
+        return [
+            m._replace(vm_flags=(*m.vm_flags, "dp"))
+            if m.start == child.areas["large"] * 4096
+            else m
+            for m in found(pid)
+        ]
+
+    monkeypatch.setattr(procfs, "mappings", droppable)
+    trace = capture(child.pid)
+    assert not pages_in(trace, child.areas["large"], 6000)
+    assert trace.rows
+
+
 def test_other_hosts_pages_are_refused(monkeypatch, start):
     child = start("ready()")
     chosen = select(Selection(pids=frozenset({child.pid})))
