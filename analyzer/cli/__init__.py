@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "info": ("analyzer.cli.info", "What is in a file, without a replay."),
     "capture": ("analyzer.cli.capture", "Record the pages of live processes."),
     "synth": ("analyzer.cli.synth", "Make up a trace whose savings are known."),
+    "run": ("analyzer.cli.run", "Run a program with its memory offered to KSM."),
 }
 """Verb → the module whose `command` it is, and its line in the help."""
 

@@ -1,0 +1,1 @@
+"""This machine's own KSM: programs offered to it, its ksmd driven, timed, watched."""
