@@ -65,6 +65,23 @@ class Process:
         return any(area.mergeable for area in self.areas)
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """ksmd's list laid out as one sequence of slots."""
+
+    processes: list[Process]
+    parts: list[Slots]
+    sequence: Slots
+    ends: npt.NDArray[np.int64]
+
+    def holds(self, processes: list[Process]) -> bool:
+        """Whether nothing came or went; arrays of pages are replaced, not changed."""
+        return self.processes == processes and all(
+            process.slots is part
+            for process, part in zip(processes, self.parts, strict=True)
+        )
+
+
 class Machine:
     """Processes and ksmd under *knobs*, as the kernel of *profile* behaves."""
 
@@ -81,6 +98,7 @@ class Machine:
         self._loaded: dict[int, int] = {}
         self._used_slots = 0
         self._idle = False
+        self._route: _Route | None = None
         self._state = _empty_state()
 
     # What processes do.
@@ -326,42 +344,53 @@ class Machine:
         if not self.list:
             self._idle = True
             return True
-        process, vpn = self.cursor or (self.list[0], 0)
-        at = self.list.index(process)
-        walked = self.list[at:]
-        parts = [self._visible(other) for other in walked]
-        first = int(np.searchsorted(process.vpns[parts[0]], vpn))
-        sequences = [
-            other.slots[part] for other, part in zip(walked, parts, strict=True)
-        ]
-        sequences[0] = sequences[0][first:]
-        ends = np.cumsum([len(sequence) for sequence in sequences])
-        sequence = np.concatenate(sequences)
+        route = self._planned()
+        first = self._position(route)
         done, left = scan(
-            self._room(), sequence, 0, len(sequence), budget, self.now, self._settings()
+            self._room(),
+            route.sequence,
+            first,
+            len(route.sequence),
+            budget,
+            self.now,
+            self._settings(),
         )
+        begun = route.processes.index(self.cursor[0]) if self.cursor else 0
+        entered = self.cursor[1] if self.cursor else 0
         if left > 0:
-            self._passed(walked, vpn)
+            self._passed(route.processes[begun:], entered)
             self.cursor = None
             self._state.totals[slots.FULL_SCANS] += 1
-            self._idle = not self.list
-            return True
-        last = int(np.searchsorted(ends, done - 1, side="right"))
-        under = walked[last]
-        page = (
-            done - 1 - int(ends[last - 1] if last else 0) + (first if last == 0 else 0)
-        )
-        self._passed(walked[:last], vpn)
-        self.cursor = under, int(under.vpns[parts[last]][page]) + 1
+        else:
+            at = int(np.searchsorted(route.ends, done - 1, side="right"))
+            self._passed(route.processes[begun:at], entered)
+            under = route.processes[at]
+            page = done - 1 - int(route.ends[at]) + len(under.slots)
+            self.cursor = under, int(under.vpns[page]) + 1
         self._idle = not self.list
-        return False
+        ended: bool = left > 0
+        return ended
 
-    def _visible(self, process: Process) -> npt.NDArray[np.int64]:
-        """Which places of a process's pages ksmd walks over: those it can see, and
-        those that only have an item left."""
-        where = self._state.where[process.slots]
-        alive = (where & slots.HIDDEN) == 0
-        return np.flatnonzero(alive | ((where & slots.HAS_ITEM) != 0))
+    def _planned(self) -> "_Route":
+        """The way ksmd takes; it stays until a process comes, goes or changes."""
+        route = self._route
+        if route is None or not route.holds(self.list):
+            sequences = [process.slots for process in self.list]
+            route = self._route = _Route(
+                processes=list(self.list),
+                parts=sequences,
+                sequence=np.concatenate(sequences),
+                ends=np.cumsum([len(part) for part in sequences]),
+            )
+        return route
+
+    def _position(self, route: "_Route") -> int:
+        """Where in *route* the cursor stands."""
+        if self.cursor is None:
+            return 0
+        process, vpn = self.cursor
+        end = int(route.ends[route.processes.index(process)])
+        return end - len(process.vpns) + int(np.searchsorted(process.vpns, vpn))
 
     def _passed(self, walked: Iterable[Process], first_vpn: int) -> None:
         """Drop from the list whoever ksmd found without mergeable memory.
