@@ -27,12 +27,12 @@ from analyzer.engine.state import (
     IN_UNSTABLE,
     ITEMS,
     KSM_ZERO,
-    LOCKED,
     MEMBERS,
     NODES,
     NONE,
     PLACE,
     SCANNED,
+    SEEN,
     SHARED,
     SHARING,
     SKIPPED,
@@ -62,7 +62,7 @@ def wake_up(
     whose page is gone cost nothing; reaching the end of the list costs one attempt.
     Contents 0 ≤ c < *zero_contents* are zero.
     """
-    where, frame, checksum = state.where, state.frame, state.checksum
+    where, frame = state.where, state.frame
     age, skips = state.age, state.skips
     content, ksm = state.content, state.ksm
     trees, totals = state.trees, state.totals
@@ -73,110 +73,119 @@ def wake_up(
     budget = pages_to_scan
     unshared = items = sharing = skipped = changes = zeros = made = chains = dups = 0
     while item < end and budget > 0:
-        i = item
-        item += 1
-        was = where[i]
-        if was & IN_STABLE:
-            budget -= 1
-            continue
-        if was & GONE:
-            if was & HAS_ITEM:
-                items -= 1
-                unshared -= was & IN_UNSTABLE
-                changes += 1
-                where[i] = was & GONE
-            continue
-        if not was & HAS_ITEM:
-            items += 1
-            was |= HAS_ITEM
-        page = frame[i]
-        merged = was & FORKED and ksm[page]
-        if smart_scan and not merged:
-            # should_skip_rmap_item()
-            years = age[i]
-            if years != 255:
-                age[i] = years + 1
-            if years >= 3:
-                if skips[i]:
-                    skips[i] -= 1
-                    skipped += 1
-                    unshared -= was & IN_UNSTABLE
-                    where[i] = was & _OUT
-                    continue
-                skips[i] = _skip_age(years)
-        budget -= 1
-        # cmp_and_merge_page()
-        unshared -= was & IN_UNSTABLE
-        was &= _OUT
-        if merged:
-            # A fork relative made this page a KSM page: no checksum, no limit.
-            bytes_ = content[page]
-            if trees[bytes_, MEMBERS] and trees[bytes_, PLACE] == page:
-                _join(trees, bytes_, max_page_sharing)
-            where[i] = was | IN_STABLE
-            sharing += 1
-            changes += 1
-            continue
-        bytes_ = content[page]
-        if checksum[i] != bytes_:
-            checksum[i] = bytes_
-            where[i] = was
-            continue
-        if bytes_ < 0:
-            where[i] = was | IN_UNSTABLE
-            unshared += 1
-            continue
-        where[i] = was
-        if use_zero_pages and bytes_ < zero_contents:
-            if was & IN_FOLIO:
-                _split(state, page, zero_contents)
-            if not where[i] & GONE:
-                where[i] = was | KSM_ZERO
-                zeros += 1
+        # No item costs more than one page: so many can be visited without asking.
+        stop = min(end, item + budget)
+        free = 0
+        for j in range(item, stop):
+            # Unsigned, so that no index is tested for counting from the end.
+            i = np.uint64(j)
+            was = where[i]
+            if was & IN_STABLE:
                 continue
-            # The split took the page away; the scan goes on with the detached page.
-        # stable_tree_search()
-        if trees[bytes_, MEMBERS]:
-            if was & IN_FOLIO:
-                _split(state, page, zero_contents)
-                if where[i] & GONE:
+            if was & GONE:
+                if was & HAS_ITEM:
+                    items -= 1
+                    unshared -= was & IN_UNSTABLE
+                    changes += 1
+                    where[i] = was & GONE
+                free += 1
+                continue
+            if not was & HAS_ITEM:
+                items += 1
+                was |= HAS_ITEM
+            page = np.uint32(frame[i])
+            merged = was & FORKED and ksm[page]
+            if smart_scan and not merged:
+                # should_skip_rmap_item()
+                years = age[i]
+                if years != 255:
+                    age[i] = years + 1
+                if years >= 3:
+                    if skips[i]:
+                        skips[i] -= 1
+                        skipped += 1
+                        unshared -= was & IN_UNSTABLE
+                        where[i] = was & _OUT
+                        free += 1
+                        continue
+                    skips[i] = _skip_age(years)
+            # cmp_and_merge_page()
+            unshared -= was & IN_UNSTABLE
+            was &= _OUT
+            if merged:
+                # A fork relative made this page a KSM page: no checksum, no limit.
+                bytes_ = content[page]
+                if trees[bytes_, MEMBERS] and trees[bytes_, PLACE] == page:
+                    _join(trees, bytes_, max_page_sharing)
+                where[i] = was | IN_STABLE
+                sharing += 1
+                changes += 1
+                continue
+            bytes_ = content[page]
+            if not was & SEEN:
+                # The checksum gate; no content changes in a snapshot.
+                where[i] = was | SEEN
+                continue
+            if bytes_ < 0:
+                where[i] = was | IN_UNSTABLE
+                unshared += 1
+                continue
+            where[i] = was
+            row = np.uint32(bytes_)
+            if use_zero_pages and bytes_ < zero_contents:
+                if was & IN_FOLIO:
+                    _split(state, page, zero_contents)
+                if not where[i] & GONE:
+                    where[i] = was | KSM_ZERO
+                    zeros += 1
                     continue
-            frame[i] = trees[bytes_, PLACE]
-            _join(trees, bytes_, max_page_sharing)
+                # The split took the page away; the scan goes on with the detached page.
+            # stable_tree_search()
+            if trees[row, MEMBERS]:
+                if was & IN_FOLIO:
+                    _split(state, page, zero_contents)
+                    if where[i] & GONE:
+                        continue
+                frame[i] = trees[row, PLACE]
+                _join(trees, row, max_page_sharing)
+                where[i] = was | IN_STABLE
+                sharing += 1
+                changes += 1
+                continue
+            # unstable_tree_search_insert()
+            if trees[row, UNSTABLE_SCAN] != scan:
+                trees[row, PLACE] = i
+                trees[row, UNSTABLE_SCAN] = scan
+                where[i] |= IN_UNSTABLE
+                unshared += 1
+                continue
+            # try_to_merge_two_pages()
+            other = np.uint32(trees[row, PLACE])
+            found = where[other]
+            if found & GONE or (was & FORKED and frame[other] == page):
+                continue
+            if (was | found) & IN_FOLIO and not _split_both(
+                state, i, other, zero_contents
+            ):
+                continue
+            # stable_tree_insert()
+            trees[row, UNSTABLE_SCAN] = NONE
+            if max_page_sharing > 2:
+                trees[row, PLACE] = page
+                trees[row, MEMBERS] = 2
+            earlier = trees[row, NODES]
+            trees[row, NODES] = earlier + 1
+            chains += earlier == 1
+            dups += (earlier == 1) + (earlier >= 1)
+            if was & FORKED:
+                ksm[page] = True
+            frame[other] = page
+            where[other] = (found & _OUT) | IN_STABLE
             where[i] = was | IN_STABLE
-            sharing += 1
-            changes += 1
-            continue
-        # unstable_tree_search_insert()
-        if trees[bytes_, UNSTABLE_SCAN] != scan:
-            trees[bytes_, PLACE] = i
-            trees[bytes_, UNSTABLE_SCAN] = scan
-            where[i] |= IN_UNSTABLE
-            unshared += 1
-            continue
-        # try_to_merge_two_pages()
-        other = trees[bytes_, PLACE]
-        found = where[other]
-        if found & GONE or (was & FORKED and frame[other] == page):
-            continue
-        if (was | found) & IN_FOLIO and not _split_both(state, i, other, zero_contents):
-            continue
-        # stable_tree_insert()
-        trees[bytes_, UNSTABLE_SCAN] = NONE
-        if max_page_sharing > 2:
-            trees[bytes_, PLACE] = page
-            trees[bytes_, MEMBERS] = 2
-        earlier = trees[bytes_, NODES]
-        trees[bytes_, NODES] = earlier + 1
-        chains += earlier == 1
-        dups += (earlier == 1) + (earlier >= 1)
-        if was & FORKED:
-            ksm[page] = True
-        frame[other] = page
-        where[other] = (found & _OUT) | IN_STABLE
-        where[i] = was | IN_STABLE
-        unshared -= 1
-        made += 1
+            unshared -= 1
+            made += 1
+        budget -= stop - item - free
+        item = stop
     totals[SCANNED] += pages_to_scan - budget
     totals[UNSHARED] += unshared
     totals[ITEMS] += items
@@ -224,11 +233,9 @@ def _split(state: State, page: int, zero_contents: int) -> bool:
         return False
     state.folio_split[folio] = True
     state.totals[CHANGES] += 1
-    first, last = state.folio_start[folio], state.folio_start[folio + 1]
-    for at in range(first, last):
-        if state.where[state.folio_items[at]] & LOCKED:
-            return True
-    for at in range(first, last):
+    if state.folio_locked[folio]:
+        return True
+    for at in range(state.folio_start[folio], state.folio_start[folio + 1]):
         member = state.folio_items[at]
         if 0 <= state.content[state.frame[member]] < zero_contents:
             state.where[member] |= SPLIT_ZERO

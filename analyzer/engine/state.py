@@ -24,8 +24,8 @@ KSM_ZERO: Final = 32
 """Maps the shared zero page, put there by ksmd."""
 SPLIT_ZERO: Final = 64
 """Maps the shared zero page, put there by the split of its folio."""
-LOCKED: Final = 128
-"""In a mlocked area: the split of its folio gives up no zero subpage."""
+SEEN: Final = 128
+"""Was processed before: its checksum is known, and in a snapshot still right."""
 GONE: Final = KSM_ZERO | SPLIT_ZERO
 
 NONE: Final = -1
@@ -68,8 +68,6 @@ class State(NamedTuple):
     """[item] the bits above."""
     frame: npt.NDArray[np.int32]
     """[item] the frame it maps; after a merge the stable node's frame."""
-    checksum: npt.NDArray[np.int32]
-    """[item] the content seen when it was last processed."""
     age: npt.NDArray[np.uint8]
     skips: npt.NDArray[np.uint8]
     content: npt.NDArray[np.int32]
@@ -81,16 +79,14 @@ class State(NamedTuple):
     """[frame] its large folio, or NONE; empty where the trace has none."""
     folio_split: npt.NDArray[np.bool_]
     """[folio]"""
+    folio_locked: npt.NDArray[np.bool_]
+    """[folio] part of it is mlocked: its split gives up no zero subpage."""
     folio_start: npt.NDArray[np.int64]
     """[folio + 1] where its items begin in folio_items."""
     folio_items: npt.NDArray[np.int64]
     trees: npt.NDArray[np.int32]
     """[content, 4] for contents ≥ 0: the columns above."""
     totals: npt.NDArray[np.int64]
-
-
-NEVER_SEEN: Final = np.int32(-(1 << 31))
-"""Checksum of an item not yet processed; no content has this number."""
 
 
 def new_state(
@@ -112,8 +108,6 @@ def new_state(
     if not np.array_equal(frame, np.arange(items, dtype=np.int32)):
         forked = np.bincount(frame, minlength=frames) > 1
         where[forked[frame]] |= FORKED
-    if locked is not None:
-        where[locked] |= LOCKED
     folios = 0 if folio is None else int(folio.max(initial=NONE)) + 1
     if folio is not None and folios:
         item_folio = folio[frame]
@@ -128,6 +122,10 @@ def new_state(
     else:
         folio = np.empty(0, np.int32)
         folio_items, folio_start = np.empty(0, np.int64), np.zeros(1, np.int64)
+    folio_locked = np.zeros(folios, np.bool_)
+    if locked is not None and folios:
+        held = item_folio[locked]
+        folio_locked[held[held >= 0]] = True
     spare = np.zeros(folios, np.int32)
     contents = int(content.max(initial=NONE)) + 1
     trees = np.zeros((contents, 4), np.int32)
@@ -137,13 +135,13 @@ def new_state(
     return State(
         where=where,
         frame=frame,
-        checksum=np.full(items, NEVER_SEEN, np.int32),
         age=np.zeros(items, np.uint8),
         skips=np.zeros(items, np.uint8),
         content=np.append(content, spare) if folios else content,
         ksm=np.zeros(frames + folios, np.bool_),
         folio=folio,
         folio_split=np.zeros(folios, np.bool_),
+        folio_locked=folio_locked,
         folio_start=folio_start.astype(np.int64),
         folio_items=folio_items.astype(np.int64),
         trees=trees,
