@@ -93,23 +93,28 @@ def fault(state, slot, content, in_scan):
 @jit
 def share(state, parents, children, inherit_counts):
     """fork: *children* come to map what *parents* map (copy_page_range)."""
-    where, frame = state.where, state.frame
     for k in range(len(parents)):
-        old, new = parents[k], children[k]
-        bits = where[old]
-        where[new] = bits & (PAGELESS | IN_FOLIO)
-        frame[new] = frame[old]
-        if bits & KSM_ZERO:
-            if not inherit_counts:
-                state.totals[ZERO_PAGES] += 1
-        elif not bits & PAGELESS:
-            where[old] = bits | FORKED
-            where[new] |= FORKED
-            node = state.node[frame[old]] - 1
-            if node != NONE:
-                state.nodes[node, MAPS] += 1
-            else:
-                state.extra[frame[old]] += 1
+        _share(state, parents[k], children[k], inherit_counts)
+
+
+@jit
+def _share(state, old, new, inherit_counts):
+    where, frame = state.where, state.frame
+    bits = where[old]
+    kept = where[new] & ~(ABSENT | FORKED)
+    where[new] = kept | bits & (PAGELESS | IN_FOLIO)
+    frame[new] = frame[old]
+    if bits & KSM_ZERO:
+        if not inherit_counts:
+            state.totals[ZERO_PAGES] += 1
+    elif not bits & PAGELESS:
+        where[old] = bits | FORKED
+        where[new] |= FORKED
+        node = state.node[frame[old]] - 1
+        if node != NONE:
+            state.nodes[node, MAPS] += 1
+        else:
+            state.extra[frame[old]] += 1
 
 
 @jit
@@ -125,3 +130,60 @@ def unmerge(state, slots, zero_content, settings, in_scan):
             content = state.content[state.frame[slot]]
             _unmap(state, slot, settings)
             fault(state, slot, content, in_scan)
+
+
+@jit
+def adopt(
+    state, slots, contents, frames, captured, holder, settings, in_scan, inherit_counts
+):
+    """Make *slots* hold *contents* in the captured *frames*, as far as that is news.
+
+    A capture shows what changed, not how. A frame that another slot holds with the
+    same content came by fork; a content that changed was written; a frame that changed
+    under the same content is a copy on write where it was shared, else the kernel moved
+    the page, which KSM does not see. *captured* is int64[slot], the frame each was last
+    captured in, *holder* int32[frame] a slot that was captured in it, or -1.
+    """
+    where, frame, content = state.where, state.frame, state.content
+    for k in range(len(slots)):
+        slot, now = slots[k], frames[k]
+        bits = where[slot]
+        other = holder[now] if now >= 0 else NONE
+        shares = (
+            other != NONE
+            and other != slot
+            and captured[other] == now
+            and not where[other] & ABSENT
+            and _content(state, other) == contents[k]
+        )
+        if not bits & ABSENT and _content(state, slot) == contents[k]:
+            common = not bits & PAGELESS and bits & FORKED
+            copied = common and state.extra[frame[slot]] > 0 and not shares
+            if not copied or captured[slot] == now or state.node[frame[slot]]:
+                captured[slot] = now
+                if now >= 0 and not shares:
+                    holder[now] = slot
+                continue
+        if shares:
+            _unmap(state, slot, settings)
+            _share(state, other, slot, inherit_counts)
+        elif (
+            not bits & PAGELESS
+            and state.node[frame[slot]] == 0
+            and (not bits & FORKED or state.extra[frame[slot]] <= 0)
+        ):
+            content[frame[slot]] = contents[k]
+        else:
+            _unmap(state, slot, settings)
+            fault(state, slot, contents[k], in_scan)
+        captured[slot] = now
+        if now >= 0 and not shares:
+            holder[now] = slot
+
+
+@jit
+def _content(state, slot):
+    """What a process reads there; the zero page's content is 0."""
+    if state.where[slot] & (KSM_ZERO | SPLIT_ZERO):
+        return 0
+    return state.content[state.frame[slot]]
