@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "capture": ("analyzer.cli.capture", "Record the pages of live processes."),
     "synth": ("analyzer.cli.synth", "Make up a trace whose savings are known."),
     "run": ("analyzer.cli.run", "Run a program with its memory offered to KSM."),
+    "calibrate": ("analyzer.cli.calibrate", "Measure what a page costs this ksmd."),
 }
 """Verb → the module whose `command` it is, and its line in the help."""
 

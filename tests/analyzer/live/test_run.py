@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from analyzer.cli import program
 from analyzer.cli import run as run_module
 from analyzer.knobs import SYSFS
 from analyzer.live import offer
@@ -127,7 +128,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, number: int) -> InputError:
 
 
 def invoke(*words: str) -> None:
-    CliRunner().invoke(run_module.command, words, catch_exceptions=False)
+    CliRunner().invoke(program, ["run", *words], catch_exceptions=False)
 
 
 def test_a_kernel_without_ksm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
