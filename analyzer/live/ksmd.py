@@ -36,6 +36,7 @@ _SAVED: Final = (
     "advisor_mode",
 )
 """In the order in which they are put back: the advisor owns pages_to_scan."""
+_ANSWERS: Final = ("yes", "no")
 _PACE: Final = ("pages_to_scan", "sleep_millisecs")
 _RUNNING_TOTALS: Final = ("pages_scanned", "pages_skipped")
 """Counted by the kernel since it was started."""
@@ -165,7 +166,9 @@ class Ksmd:
     def process(self, pid: int) -> dict[str, int]:
         """/proc/PID/ksm_stat, without its lines that tell how pages are offered."""
         stat = procfs.ksm_stat(pid)
-        return {name: int(value) for name, value in stat.items() if value.isdecimal()}
+        return {
+            name: int(value) for name, value in stat.items() if value not in _ANSWERS
+        }
 
     def _announce_the_way_back(self) -> None:
         tell = self._afterwards.write

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from kernel.capturing import capture
-from kernel.programs import available, stopped
+from kernel.programs import available
 
-pytestmark = pytest.mark.kernel
+from analyzer.live.programs import stopped
+
+pytestmark = [pytest.mark.kernel, pytest.mark.usefixtures("ksmd_is_ours")]
 
 
 def test_a_capture_leaves_every_page_where_it_is(tmp_path: Path) -> None:

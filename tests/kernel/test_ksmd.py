@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 from kernel.capturing import capture
-from kernel.ksmd import Ksmd
-from kernel.programs import LOCKED, SPARSE, Program, available, stopped
+from kernel.programs import LOCKED, SPARSE, available
 from stepwise import Stepwise
 
 from analyzer.knobs import KsmKnobs
+from analyzer.live.ksmd import Ksmd
+from analyzer.live.programs import Program, stopped
 from analyzer.policy import MergePolicy, Offer
 from traces.trace import Trace
 
-pytestmark = pytest.mark.kernel
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.usefixtures("ksmd_is_ours", "ksmd_is_the_models"),
+]
 
 FULL_SCANS = 10
 """Enough for smart scan to skip pages in some."""
@@ -86,11 +90,11 @@ def side_by_side(
     programs: Sequence[Program], folder: Path, **knobs: int
 ) -> list[tuple[Figures, Figures]]:
     """What the replay and the kernel say after each of FULL_SCANS full scans."""
-    files = {name: str(value) for name, value in knobs.items()}
-    with stopped(programs) as pids, Ksmd(**knobs) as ksmd:
+    settings = KsmKnobs.from_files({name: str(value) for name, value in knobs.items()})
+    with stopped(programs) as pids, Ksmd(settings) as ksmd:
         trace = capture(pids, folder / "trace.parquet")
         policy = MergePolicy(Offer.CAPTURED)
-        replay = Stepwise(trace, KsmKnobs.from_files(files), policy)
+        replay = Stepwise(trace, settings, policy)
         captured = Trace.open(trace).processes["pid"].to_list()
         assert captured == pids
         said = []
