@@ -1,6 +1,10 @@
 """Recorded runs of a real ksmd, read as the snapshot it started from and what it then
-reported (golden/kernel-6.18/README.md tells what is in them)."""
+reported (docs/recording-format.md tells what is in them).
 
+Shares no code with `analyzer.recording`, which replays them event by event.
+"""
+
+import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +18,8 @@ from reference import ZERO, Page
 from analyzer.counters import KsmCounters
 from analyzer.knobs import KsmKnobs
 
-FOLDER: Final = Path(__file__).parent / "golden" / "kernel-6.18"
-PATHS: Final = sorted(FOLDER.glob("*.json"))
+FOLDER: Final = Path(__file__).parents[1] / "analyzer" / "recordings"
+PATHS: Final = sorted((FOLDER / "6.18").glob("*.json.gz"))
 
 HUGE: Final = 512
 """Pages of a huge page."""
@@ -43,7 +47,7 @@ class Recording:
 
     @classmethod
     def read(cls, path: Path) -> "Recording":
-        document = json.loads(path.read_text())
+        document = json.loads(gzip.decompress(path.read_bytes()))
         known = KsmKnobs().as_files().keys()
         files = {k: str(v) for k, v in document["knobs"].items() if k in known}
         return cls(path.stem, KsmKnobs.from_files(files), document["steps"])

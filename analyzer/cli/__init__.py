@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "info": ("analyzer.cli.info", "What is in a file, without a replay."),
     "capture": ("analyzer.cli.capture", "Record the pages of live processes."),
     "synth": ("analyzer.cli.synth", "Make up a trace whose savings are known."),
+    "verify": ("analyzer.cli.verify", "Prove the simulated ksmd against a real one."),
     "run": ("analyzer.cli.run", "Run a program with its memory offered to KSM."),
     "calibrate": ("analyzer.cli.calibrate", "Measure what a page costs this ksmd."),
 }

@@ -1,4 +1,4 @@
-"""What a user installs: the three packages, the shipped capture, and nothing else."""
+"""What a user installs: three packages, a capture, recordings, and nothing else."""
 
 import subprocess
 import sys
@@ -28,14 +28,21 @@ def test_the_wheel_holds_three_packages(wheel: Path) -> None:
         "traces",
         "tui",
     }
-    strange = [n for n in names if not n.endswith((".py", ".parquet"))]
+    strange = [n for n in names if not n.endswith((".py", ".parquet", ".json.gz"))]
     assert all(".dist-info/" in name for name in strange), strange
     assert "traces/demo.parquet" in names
+    assert "analyzer/recordings/6.18/g14_fork.json.gz" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
 def test_the_shipped_capture_is_small() -> None:
     assert (ROOT / "traces" / "demo.parquet").stat().st_size < 1 << 20
+
+
+def test_the_shipped_recordings_are_small() -> None:
+    recordings = list((ROOT / "analyzer" / "recordings").rglob("*.json.gz"))
+    assert len(recordings) == 232
+    assert sum(path.stat().st_size for path in recordings) < 400_000
 
 
 def test_the_wheel_runs(wheel: Path, tmp_path: Path) -> None:
