@@ -14,6 +14,7 @@ from analyzer.engine.slots import (
     BROKEN,
     CHAIN,
     CHANGES,
+    DISSOLVED,
     DUPS,
     FORKED,
     FRAMES_USED,
@@ -52,6 +53,7 @@ from analyzer.engine.stable import has_room, insert, join, leave, look
 
 _OUT: Final = np.uint16(0xFFFF - IN_UNSTABLE)
 _NO_ITEM: Final = np.uint16(0xFFFF - HAS_ITEM)
+_UNSTABLE_ONLY: Final = np.uint16(0xFFFF - IN_STABLE - BROKEN)
 
 
 @jit
@@ -109,6 +111,12 @@ def scan(
             items += 1
             was |= HAS_ITEM
             where[i] = was
+        if stable_resets and was & BROKEN and was & IN_STABLE:
+            if nodes[state.left[i], DISSOLVED]:
+                was &= _UNSTABLE_ONLY
+                where[i] = was
+                checksum[i] = NEVER_SEEN
+                age[i] = skips[i] = 0
         page = frame[i]
         merged = was & FORKED and node_of[page]
         if smart_scan and not merged and not (stable_resets and was & IN_STABLE):
