@@ -99,6 +99,8 @@ class Machine:
         self._used_slots = 0
         self._idle = False
         self._route: _Route | None = None
+        self._captured: Vpns = np.empty(0, np.int64)
+        self._holder: Slots = np.empty(0, np.int32)
         self._state = _empty_state()
 
     # What processes do.
@@ -338,6 +340,106 @@ class Machine:
             else:
                 events.share(self._state, np.array([known]), np.array([slot]), True)
 
+    def adopt(
+        self,
+        proc: str,
+        vpns: Vpns,
+        contents: Slots,
+        frames: Vpns,
+        folios: Slots,
+        offered: npt.NDArray[np.bool_],
+    ) -> None:
+        """Let ascending pages of a process be what a capture shows.
+
+        *contents* are numbers of `engine.numbering`, the highest told to `reserve`
+        before; *frames* captured frames or -1; *offered* says which pages lie in
+        mergeable areas. See `events.adopt`.
+        """
+        process = self.processes[proc]
+        if not len(vpns):
+            return
+        wanted = self._slots_of(process, vpns)
+        self._ensure_frames(len(wanted))
+        self._ensure_captured(int(frames.max()) + 1)
+        events.adopt(
+            self._state,
+            wanted,
+            contents,
+            frames,
+            self._captured,
+            self._holder,
+            self._settings(),
+            self.cursor is not None,
+            self.profile.fork_copies_counters,
+        )
+        where = self._state.where
+        where[wanted[offered]] &= ~np.uint16(slots.UNOFFERED)
+        where[wanted[~offered]] |= np.uint16(slots.UNOFFERED)
+        large = np.flatnonzero(folios >= 0)
+        if len(large):
+            self._put_in_folios(wanted[large], folios[large])
+
+    def leave_out(self, proc: str, vpns: Vpns) -> None:
+        """Pages of a process that a capture no longer shows."""
+        process = self.processes[proc]
+        gone = np.isin(process.vpns, vpns, assume_unique=True)
+        self._unmap(process, process.slots[gone])
+
+    def register(self, proc: str) -> None:
+        """Put a process on ksmd's list, as one mergeable whole."""
+        process = self.processes[proc]
+        process.areas = [Area(0, 1 << 62, True, False)]
+        self._enter(process)
+
+    def reserve(self, contents: int) -> None:
+        """Make room for content numbers below *contents*."""
+        self._ensure_trees(contents)
+
+    def pages(self, proc: str) -> tuple[Vpns, Slots]:
+        """The pages a process has, and their slots."""
+        process = self.processes[proc]
+        present = (self._state.where[process.slots] & slots.ABSENT) == 0
+        return process.vpns[present], process.slots[present]
+
+    def tally(self, procs: Sequence[str]) -> npt.NDArray[np.int64]:
+        """int64[procs, 4]: rmap_items, merging, zero and unshared pages of each."""
+        state = self.state
+        route = np.concatenate(
+            [self.processes[proc].slots for proc in procs] or [np.empty(0, np.int32)]
+        )
+        sizes = [len(self.processes[proc].slots) for proc in procs]
+        figures = np.zeros((len(procs), 4), np.int64)
+        events.tally(state.where, route, np.cumsum([0, *sizes]), figures)
+        for row, proc in zip(figures, procs, strict=True):
+            row[:3] += self.processes[proc].start
+        if not self.profile.count_zero_pages:
+            figures[:, 2] = 0
+        return figures
+
+    @property
+    def state(self) -> State:
+        """The arrays as they stand; to be read only."""
+        if self._state.totals[slots.UNSWEPT]:
+            sweep(self._state, self.profile.stable_resets)
+        return self._state
+
+    @property
+    def captured(self) -> Vpns:
+        """int64[slot]: the frame each page was last captured in, -1 for unknown."""
+        return self._captured
+
+    def scan_for(self, wakeups: int) -> tuple[int, bool]:
+        """Wake up *wakeups* times, or until a full scan has ended.
+
+        Returns how often it woke up, and whether a scan ended. Where one wake-up ends
+        and the next begins makes no difference while nothing else happens.
+        """
+        each = self.knobs.pages_to_scan
+        before = int(self._state.totals[slots.SCANNED])
+        ended = self._walk(wakeups * each)
+        scanned = int(self._state.totals[slots.SCANNED]) - before
+        return (scanned // each + 1, True) if ended else (wakeups, False)
+
     # Below: how.
 
     def _walk(self, budget: int) -> bool:
@@ -494,11 +596,14 @@ class Machine:
         self._put_in_folio(wanted, len(self._state.folio_split))
 
     def _put_in_folio(self, wanted: Slots, folio: int) -> None:
+        self._put_in_folios(wanted, np.full(len(wanted), folio, np.int32))
+
+    def _put_in_folios(self, wanted: Slots, folios: Slots) -> None:
         state = self._state
         if not len(state.folio):
             none = np.full(len(state.content), NONE, np.int32)
             state = state._replace(folio=none)
-        new = folio + 1 - len(state.folio_split)
+        new = int(folios.max()) + 1 - len(state.folio_split)
         if new > 0:
             state = state._replace(
                 folio_split=np.append(state.folio_split, np.zeros(new, bool)),
@@ -506,8 +611,10 @@ class Machine:
                     state.folio_start, np.full(new, state.folio_start[-1])
                 ),
             )
-        state.folio[state.frame[wanted]] = folio
-        state.where[wanted] |= np.uint16(slots.IN_FOLIO)
+        own = (state.where[wanted] & slots.PAGELESS) == 0
+        own &= state.node[state.frame[wanted]] == 0
+        state.folio[state.frame[wanted[own]]] = folios[own]
+        state.where[wanted[own]] |= np.uint16(slots.IN_FOLIO)
         self._state = state
 
     def _folio_slots(self, state: State) -> State:
@@ -529,16 +636,18 @@ class Machine:
 
     def _slots_of(self, process: Process, vpns: Vpns) -> Slots:
         """The slots of ascending *vpns*, made where there are none."""
-        missing = np.setdiff1d(vpns, process.vpns)
+        places = np.searchsorted(process.vpns, vpns)
+        known = places < len(process.vpns)
+        known[known] = process.vpns[places[known]] == vpns[known]
+        if known.all():
+            return process.slots[places]
+        missing = np.unique(vpns[~known])
         if len(missing):
             made = self._new_slots(len(missing))
-            offered = np.array(
-                [
-                    any(a.mergeable and a.start <= vpn < a.end for a in process.areas)
-                    for vpn in missing.tolist()
-                ],
-                bool,
-            )
+            offered = np.zeros(len(missing), bool)
+            for area in process.areas:
+                if area.mergeable:
+                    offered |= (area.start <= missing) & (missing < area.end)
             self._state.where[made[~offered]] |= np.uint16(slots.UNOFFERED)
             places = np.searchsorted(process.vpns, missing)
             process.vpns = np.insert(process.vpns, places, missing)
@@ -583,9 +692,24 @@ class Machine:
             )
 
     def _ensure_contents(self) -> None:
+        self._ensure_trees(len(self._contents))
+
+    def _ensure_captured(self, frames: int) -> None:
+        slots_now = len(self._state.where)
+        if slots_now > len(self._captured):
+            captured = np.full(slots_now, NONE, np.int64)
+            captured[: len(self._captured)] = self._captured
+            self._captured = captured
+        if frames > len(self._holder):
+            holder = np.full(max(frames, 2 * len(self._holder)), NONE, np.int32)
+            holder[: len(self._holder)] = self._holder
+            self._holder = holder
+
+    def _ensure_trees(self, contents: int) -> None:
         state = self._state
-        if len(self._contents) > len(state.trees):
-            size = max(2 * len(state.trees), len(self._contents))
+        if contents > len(state.trees):
+            # A row is large and a content seldom comes back: grow by a quarter.
+            size = max(len(state.trees) * 5 // 4, contents)
             trees = np.zeros((size, slots.TREE_COLUMNS), np.int32)
             trees[:, [slots.HEAD, slots.UNSTABLE_SLOT, slots.UNSTABLE_SCAN]] = NONE
             trees[: len(state.trees)] = state.trees

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.costs import Costs
 from analyzer.counters import KsmCounters, general_profit
 from analyzer.engine.contents import content_numbers
 from analyzer.engine.kernel import full_scan, tally
@@ -31,13 +32,20 @@ from analyzer.host import Host, joined, load, load_digests, open_traces
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
 from analyzer.policy import MergePolicy
+from analyzer.profile import PROFILES
 from analyzer.result import Pass, ReplayResult, TraceInfo
 from analyzer.savings import Tallies, result_of
+from analyzer.timeline import Timeline
+from traces.errors import NotComparableError
 from traces.schema import UNKNOWN
 from traces.trace import Trace
 
 _SETTLED_AFTER = 2
 """Scans that processed every unmerged page and changed nothing, before it is over."""
+
+
+PROFILE = next(profile for profile in PROFILES if profile.name == "6.18")
+"""The kernel whose ksmd is replayed."""
 
 
 class Survey(NamedTuple):
@@ -59,10 +67,10 @@ def replay(
     """Replay captures as one host; yields after every full scan.
 
     Stops after *passes*, or when every page still unmerged has been processed twice
-    since the last merge. Raises InputError or NotComparableError for captures that
-    cannot be read or joined.
+    since the last merge; a trace of several epochs ends when its time does. Raises
+    InputError or NotComparableError for captures that cannot be read or joined.
     """
-    return Run(load(open_traces(paths)), knobs, policy).passes(passes)
+    return _started(open_traces(paths), knobs, policy).passes(passes)
 
 
 def run(
@@ -78,12 +86,26 @@ def run(
     >>> result = run([Path("trace.parquet")])  # doctest: +SKIP
     >>> result.savings.pages_saved_nonzero  # doctest: +SKIP
     """
-    host = load(open_traces(paths))
-    ksmd = Run(host, knobs, policy)
-    tallies = Tallies(host.processes.height)
+    traces = open_traces(paths)
+    ksmd = _started(traces, knobs, policy)
+    tallies = Tallies(sum(trace.processes.height for trace in traces))
     for step in ksmd.passes(passes):
         tallies.add(step, ksmd.per_process())
-    return result_of(ksmd.outcome(), tallies, info(host.traces, host), contents)
+    outcome = ksmd.outcome()
+    return result_of(outcome, tallies, info(traces, outcome.host), contents)
+
+
+def _started(
+    traces: Sequence[Trace], knobs: KsmKnobs, policy: MergePolicy
+) -> "Run | Timeline":
+    if all(trace.epochs.height == 1 for trace in traces):
+        return Run(load(traces), knobs, policy)
+    if len(traces) > 1:
+        raise NotComparableError(
+            "captures of several epochs cannot be joined: their clocks differ",
+            hint="replay them one by one",
+        )
+    return Timeline(traces[0], knobs, policy, PROFILE, Costs.load())
 
 
 def survey(paths: Sequence[Path]) -> Survey:
@@ -113,9 +135,7 @@ def info(traces: Sequence[Trace], host: Host | None = None) -> TraceInfo:
 
 def _limits(traces: Sequence[Trace], host: Host | None) -> list[str]:
     limits = [text for trace in traces for text in trace.facts.limits]
-    if any(trace.epochs.height > 1 for trace in traces):
-        limits.append("the trace holds several epochs; only the first is replayed")
-    else:
+    if all(trace.epochs.height == 1 for trace in traces):
         limits.append(
             "one snapshot cannot tell pages that change from pages that stay: savings "
             "are those of memory that nobody writes to"

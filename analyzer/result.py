@@ -47,6 +47,10 @@ class Pass(NamedTuple):
     wakeups: int
     """Wake-ups of ksmd since the start, of `pages_to_scan` pages each."""
     counters: KsmCounters
+    time_ns: int = 0
+    """Simulated time since the start; an estimate but for the sleeps."""
+    cpu_ns: int = 0
+    """ksmd's CPU time until then, estimated."""
 
 
 class Savings(NamedTuple):

@@ -85,7 +85,9 @@ def result_of(
     after = attribution.mappings_after(
         outcome.after, outcome.where, len(outcome.content) or 1
     )
-    marks = attribution.mark(host.frame, outcome.where, zero_rows, host.frames)
+    marks = attribution.mark(
+        host.frame, outcome.after, outcome.where, zero_rows, len(after)
+    )
     savings = Savings(*attribution.freed(before, after, marks))
     sharing, node, node_workloads = who_shares(outcome, zero_rows, after, marks)
     segments = len(host.mapping)

@@ -44,7 +44,7 @@ def mappings_after(after, where, frames):
 
 
 @jit
-def mark(before, where, zero_rows, frames):
+def mark(before, after, where, zero_rows, frames):
     """uint8[frames]: which frames hold zero, and which a split set free."""
     marks = np.zeros(frames, np.uint8)
     for row in range(len(before)):
@@ -52,6 +52,8 @@ def mark(before, where, zero_rows, frames):
         if where[row] & SPLIT_ZERO:
             bits |= np.uint8(_BY_SPLIT)
         marks[before[row]] |= bits
+        if not where[row] & GONE:
+            marks[after[row]] |= bits & np.uint8(_ZERO)
     return marks
 
 
@@ -62,8 +64,7 @@ def freed(counts_before, counts_after, marks):
     for frame in range(len(counts_after)):
         had = frame < len(counts_before) and counts_before[frame] > 0
         gone = np.int64(had) - np.int64(counts_after[frame] > 0)
-        # Frames made during the replay are copies of zero pages: kernel._copy.
-        if frame >= len(marks) or marks[frame] & _ZERO:
+        if marks[frame] & _ZERO:
             zero += gone
             if gone > 0 and marks[frame] & _BY_SPLIT:
                 split += 1

@@ -10,8 +10,10 @@ from analyzer.engine.slots import (
     FORKED,
     FRAMES_USED,
     FULL_SCANS,
+    HAS_ITEM,
     IN_FOLIO,
     IN_STABLE,
+    IN_UNSTABLE,
     KSM_ZERO,
     MAPS,
     MEMBERS,
@@ -187,3 +189,20 @@ def _content(state, slot):
     if state.where[slot] & (KSM_ZERO | SPLIT_ZERO):
         return 0
     return state.content[state.frame[slot]]
+
+
+@jit
+def tally(where, sequence, starts, out):
+    """Count parts of a sequence of slots: rmap_items, merging, zero, unshared."""
+    for part in range(len(starts) - 1):
+        items = merging = zero = unshared = 0
+        for at in range(starts[part], starts[part + 1]):
+            bits = where[sequence[at]]
+            items += (bits & HAS_ITEM) >> 2
+            merging += (bits & IN_STABLE) >> 1
+            zero += (bits & KSM_ZERO) >> 5
+            unshared += bits & IN_UNSTABLE
+        out[part, 0] = items
+        out[part, 1] = merging
+        out[part, 2] = zero
+        out[part, 3] = unshared

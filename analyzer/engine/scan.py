@@ -19,6 +19,7 @@ from analyzer.engine.slots import (
     FORKED,
     FRAMES_USED,
     FULL_SCANS,
+    GATED,
     HAS_ITEM,
     HEAD,
     HIDDEN,
@@ -42,6 +43,7 @@ from analyzer.engine.slots import (
     SHARING,
     SKIPPED,
     SPLIT_ZERO,
+    STEADY,
     UNSHARED,
     UNSTABLE_SCAN,
     UNSTABLE_SLOT,
@@ -86,6 +88,7 @@ def scan(
     given = budget
     # Kept in registers: one array store per page would halve the speed.
     unshared = items = sharing = shared = skipped = changes = zeros = dups = 0
+    gated = steady = 0
     made = totals[NODES_USED]
     at = first
     while at < last and budget > 0:
@@ -94,6 +97,7 @@ def scan(
         was = where[i]
         if was & (IN_STABLE | BROKEN | HIDDEN) == IN_STABLE:
             budget -= 1
+            steady += 1
             continue
         if was & HIDDEN:
             if was & HAS_ITEM:
@@ -161,6 +165,7 @@ def scan(
         if checksum[i] != bytes_:
             checksum[i] = bytes_
             where[i] = was
+            gated += 1
             continue
         if bytes_ < 0:
             where[i] = was | IN_UNSTABLE
@@ -282,6 +287,8 @@ def scan(
     totals[SHARED] += shared
     totals[SHARING] += sharing
     totals[SKIPPED] += skipped
+    totals[GATED] += gated
+    totals[STEADY] += steady
     totals[CHANGES] += changes + zeros
     totals[DUPS] += dups
     if settings.count_zero_pages:

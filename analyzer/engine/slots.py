@@ -79,7 +79,11 @@ CHANGES: Final = 12
 """Merges, joins, placed zero pages, splits and freed items so far."""
 UNSWEPT: Final = 13
 """Nodes dissolved whose members still say IN_STABLE."""
-TOTALS: Final = 14
+GATED: Final = 14
+"""Visits that ended at the checksum."""
+STEADY: Final = 15
+"""Visits of pages that were merged already."""
+TOTALS: Final = 16
 
 
 class State(NamedTuple):

@@ -1,0 +1,235 @@
+"""A trace of several epochs, replayed through simulated time.
+
+An epoch becomes what it shows: writes, discards, forks and exits at its moment;
+between two epochs ksmd wakes, scans and sleeps. One epoch is held at a time.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from analyzer.clock import NS_PER_MS, sleep_ns, work_ns
+from analyzer.costs import Costs
+from analyzer.counters import KsmCounters
+from analyzer.engine import slots
+from analyzer.engine.numbering import Numbering
+from analyzer.engine.place import place_frames
+from analyzer.host import ENGINE_COLUMNS, Host
+from analyzer.knobs import KsmKnobs
+from analyzer.machine import Machine
+from analyzer.outcome import Outcome
+from analyzer.policy import MergePolicy
+from analyzer.profile import Profile
+from analyzer.result import Pass
+from traces.schema import UNKNOWN, PageFlag
+from traces.trace import Columns, Trace, run_starts
+
+_VPN_BITS = 45
+"""A page number of five-level paging; with a process number it makes one key."""
+
+
+class Timeline:
+    """One trace of epochs, and the machine it is replayed on."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        knobs: KsmKnobs,
+        policy: MergePolicy,
+        profile: Profile,
+        costs: Costs,
+    ) -> None:
+        self.trace, self.policy, self.costs = trace, policy, costs
+        self.machine = Machine(knobs, profile)
+        self.wakeups = 0
+        self.time_ns = 0
+        self.cpu_ns = 0
+        self._zero = np.int64(trace.facts.zero_digest)
+        self._numbering = Numbering(self._zero.view(np.uint64))
+        self._offered = policy.offered(trace.mappings)
+        self._owner: npt.NDArray[np.int32] = trace.mappings["process"].to_numpy()
+        self._fills: dict[int, bool] = {}
+        self._alive: set[int] = set()
+
+    def passes(self, limit: int | None) -> Iterator[Pass]:
+        """Replay all epochs; yields after every full scan, at most *limit* times.
+
+        After the last epoch its state lasts as long as epochs lie apart on average.
+        """
+        times = self.trace.epochs["t_ns"].to_list()
+        step = (times[-1] - times[0]) // max(len(times) - 1, 1)
+        ends = [*times[1:], times[-1] + step]
+        done = 0
+        for epoch, end in enumerate(ends):
+            self._take_over(epoch)
+            while (limit is None or done < limit) and self.time_ns < end:
+                if self._scan_until(end):
+                    done += 1
+                    yield Pass(self.wakeups, self.counters(), self.time_ns, self.cpu_ns)
+
+    def counters(self) -> KsmCounters:
+        """The kernel's figures as they stand."""
+        return self.machine.counters()
+
+    def per_process(self) -> npt.NDArray[np.int64]:
+        """int64[processes, 4]: rmap_items, merging, zero and unshared pages."""
+        figures = np.zeros((self.trace.processes.height, 4), np.int64)
+        alive = sorted(self._alive)
+        figures[alive] = self.machine.tally([str(process) for process in alive])
+        return figures
+
+    def _scan_until(self, end: int) -> bool:
+        """Scan until a full scan or the time *end*; whether a scan ended."""
+        machine, knobs = self.machine, self.machine.knobs
+        sleep = sleep_ns(knobs.sleep_millisecs)
+        before = machine.state.totals.copy()
+        # A long way is gone in parts, as the cost of what lies ahead is a guess.
+        guess = sleep + round(knobs.pages_to_scan * self.costs.search)
+        wakeups, ended = machine.scan_for(max((end - self.time_ns) // guess, 1))
+        grown = machine.state.totals - before
+        merged = grown[[slots.SHARED, slots.SHARING, slots.ZERO_PAGES]].sum()
+        work = work_ns(
+            self.costs,
+            scanned=int(grown[slots.SCANNED]),
+            gated=int(grown[slots.GATED]),
+            steady=int(grown[slots.STEADY]),
+            merged=max(int(merged), 0),
+        )
+        self.wakeups += wakeups
+        self.cpu_ns += work
+        self.time_ns += wakeups * sleep + work
+        machine.now = self.time_ns // NS_PER_MS
+        return ended
+
+    def _take_over(self, epoch: int) -> None:
+        """Let the machine be what *epoch* shows."""
+        self._end_processes(epoch)
+        for chunk in self.trace.chunks(ENGINE_COLUMNS, epoch):
+            self._take_chunk(chunk)
+
+    def _end_processes(self, epoch: int) -> None:
+        processes = self.trace.processes
+        first, last = processes["first_epoch"], processes["last_epoch"]
+        for process in processes["process"].filter(last == epoch - 1).to_list():
+            self.machine.exit(str(process))
+            self._alive.discard(process)
+        for process in processes["process"].filter(first == epoch).to_list():
+            self.machine.spawn(str(process))
+            self._alive.add(process)
+            mine = self._owner == process
+            if self._offered[mine].any():
+                self.machine.register(str(process))
+        self._end_mappings(epoch)
+
+    def _end_mappings(self, epoch: int) -> None:
+        gone = self.trace.mappings.filter(pl.col("last_epoch") == epoch - 1)
+        for process, start, pages in gone.select(
+            "process", "start_vpn", "pages"
+        ).iter_rows():
+            if process in self._alive:
+                self.machine.discard(str(process), start, pages)
+
+    def _take_chunk(self, chunk: Columns) -> None:
+        owner = self._owner[chunk["mapping"]]
+        absent = (chunk["flags"] & PageFlag.ABSENT) != 0
+        numbers = np.zeros(len(owner), np.int32)
+        numbers[~absent] = self._numbering.numbers(
+            chunk["digest"][~absent].view(np.uint64)
+        )
+        self.machine.reserve(len(self._numbering))
+        filled = (chunk["flags"] & PageFlag.FILL) != 0
+        for number in np.unique(numbers[filled]).tolist():
+            self._fills[number] = True
+        bounds = [*run_starts(owner).tolist(), len(owner)]
+        for lo, hi in pairwise(bounds):
+            name = str(owner[lo])
+            gone = absent[lo:hi]
+            vpns = chunk["vpn"][lo:hi]
+            if gone.any():
+                self.machine.leave_out(name, vpns[gone])
+            here = np.flatnonzero(~gone) + lo
+            order = here[np.argsort(chunk["vpn"][here], kind="stable")]
+            self.machine.adopt(
+                name,
+                chunk["vpn"][order],
+                numbers[order],
+                chunk["frame"][order],
+                chunk["folio"][order],
+                self._offered[chunk["mapping"][order]],
+            )
+
+    def outcome(self) -> Outcome:
+        """Where every page of the last epoch ended."""
+        parts = [
+            (process, *self.machine.pages(str(process)))
+            for process in sorted(self._alive)
+        ]
+        state = self.machine.state
+        process = np.concatenate(
+            [np.full(len(vpns), number) for number, vpns, _ in parts]
+            or [np.empty(0, int)]
+        ).astype(np.int32)
+        vpns = np.concatenate([vpns for _, vpns, _ in parts] or [np.empty(0, np.int64)])
+        mine = np.concatenate([own for _, _, own in parts] or [np.empty(0, np.int32)])
+        mapping = self._mapping_of(process, vpns)
+        where = state.where[mine]
+        broken = (where & slots.BROKEN) != 0
+        where = np.where(broken, where & ~np.uint16(slots.IN_STABLE), where)
+        before, after, content = place_frames(
+            self.machine.captured[mine],
+            state.frame[mine],
+            where,
+            state.content[: int(state.totals[slots.FRAMES_USED])],
+        )
+        numbers = np.where(
+            where & slots.ZERO_MAPPED, 0, state.content[state.frame[mine]]
+        )
+        digests = self._numbering.digests
+        fills = np.zeros(len(self._numbering), np.bool_)
+        fills[list(self._fills)] = True
+        cuts = run_starts(mapping)
+        host = Host(
+            traces=[self.trace],
+            processes=self.trace.processes,
+            mappings=self.trace.mappings,
+            zero=self._zero.view(np.uint64),
+            digest=digests[numbers],
+            frame=before,
+            frames=len(content),
+            folio=None,
+            nid=None,
+            fill=fills[numbers],
+            start=np.append(cuts, len(mapping)),
+            mapping=mapping[cuts],
+            frames_known=bool((self.machine.captured[mine] != UNKNOWN).all()),
+        )
+        return Outcome(
+            host=host,
+            knobs=self.machine.knobs,
+            policy=str(self.policy),
+            settled=False,
+            counters=self.counters(),
+            offered=self._offered[host.mapping],
+            where=(where & 0xFF & ~np.uint16(slots.BROKEN)).astype(np.uint8),
+            after=after,
+            content=content,
+            contents=len(self._numbering),
+            zero_contents=1,
+        )
+
+    def _mapping_of(
+        self, process: npt.NDArray[np.int32], vpns: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int32]:
+        """int32: the mapping each page lies in, in the last epoch."""
+        last = self.trace.epochs.height - 1
+        table = self.trace.mappings.filter(pl.col("last_epoch") == last)
+        starts = table.select("process", "start_vpn").rows()
+        keys = np.array([(p << _VPN_BITS) + s for p, s in starts], np.int64)
+        order = np.argsort(keys, kind="stable")
+        wanted = (process.astype(np.int64) << _VPN_BITS) + vpns
+        at = np.searchsorted(keys[order], wanted, side="right") - 1
+        numbers: npt.NDArray[np.int32] = table["mapping"].to_numpy()
+        return numbers[order][at]
