@@ -114,8 +114,13 @@ class Machine:
         process = self.processes[proc]
         offered = mergeable or process.merge_any
         process.areas.append(Area(start, start + n, offered, huge))
+        # Slots whose items outlived an earlier area belong to this one now.
+        remapped = self._inside(process, start, n)
+        self._state.where[remapped] &= ~np.uint16(slots.UNOFFERED)
         if offered:
             self._enter(process)
+        else:
+            self._state.where[remapped] |= np.uint16(slots.UNOFFERED)
 
     def write(self, proc: str, start: int, contents: Sequence[int | None]) -> None:
         """Fill pages from *start* on; None leaves a page untouched."""
@@ -159,8 +164,10 @@ class Machine:
         self._offer(process, start, n, False)
 
     def prctl(self, proc: str, on: bool) -> None:
-        """PR_SET_MEMORY_MERGE."""
+        """PR_SET_MEMORY_MERGE; nothing where it is set so already, or unknown."""
         process = self.processes[proc]
+        if on == process.merge_any or not self.profile.merge_any:
+            return
         process.merge_any = on
         for area in list(process.areas):
             if on:
