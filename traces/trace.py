@@ -60,6 +60,8 @@ class Trace:
     mappings: pl.DataFrame
     epochs: pl.DataFrame
     metadata: pq.FileMetaData
+    spans: npt.NDArray[np.int32]
+    """[row group] first and last epoch among its rows."""
 
     @classmethod
     def open(cls, path: Path) -> "Trace":
@@ -81,7 +83,8 @@ class Trace:
             raise InputError(
                 f"{path}: pages of {facts.page_size} bytes, expected {PAGE_SIZE}"
             )
-        trace = cls(path, facts, **tables, metadata=metadata)
+        spans = _spans(metadata, tables["epochs"].height)
+        trace = cls(path, facts, **tables, metadata=metadata, spans=spans)
         trace._check_tables()
         return trace
 
@@ -92,12 +95,14 @@ class Trace:
     def chunks(self, columns: Sequence[str], epoch: int = 0) -> Iterator[Columns]:
         """The rows of *epoch*, a row group at a time, decoded ahead in threads.
 
-        Raises InputError where the body is damaged or holds other than the footer
-        says; with `mapping` among *columns* also for an unknown mapping, with `vpn`
-        too for rows out of order.
+        Row groups of other epochs are passed over; an epoch without rows may give no
+        chunk at all. Raises InputError where the body is damaged or holds other than
+        the footer says; with `mapping` among *columns* also for an unknown mapping,
+        with `vpn` too for rows out of order.
         """
         wanted = [*columns, "epoch"] if self.epochs.height > 1 else list(columns)
-        groups = iter(range(self.metadata.num_row_groups))
+        holds = (self.spans[:, 0] <= epoch) & (epoch <= self.spans[:, 1])
+        groups = iter(np.flatnonzero(holds).tolist())
         workers = min(2, os.cpu_count() or 1)
         seen = 0
         last: _Row = (UNKNOWN, UNKNOWN)
@@ -201,6 +206,20 @@ class Trace:
                 f"{self.path}: {self.metadata.num_rows} rows, expected {stored} "
                 "as its table of epochs says"
             )
+
+
+def _spans(metadata: pq.FileMetaData, epochs: int) -> npt.NDArray[np.int32]:
+    """First and last epoch of every row group, by its statistics; where there are none,
+    all epochs."""
+    spans = np.tile(np.array([0, epochs - 1], np.int32), (metadata.num_row_groups, 1))
+    if epochs < 2:
+        return spans
+    column = metadata.schema.names.index("epoch")
+    for group in range(metadata.num_row_groups):
+        statistics = metadata.row_group(group).column(column).statistics
+        if statistics is not None and statistics.has_min_max:
+            spans[group] = statistics.min, statistics.max
+    return spans
 
 
 def _row(chunk: Columns, at: int) -> _Row:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,83 @@ from traces.schema import (
 )
 from traces.table import footer_values, replacing, sealed
 
-_DICTIONARIES = ["host", "comm", "workload", "mapping_name", "flags"]
-_DELTAS = ["epoch", "pid", "mapping", "vpn", "frame", "folio"]
+_DICTIONARIES: Final = ["host", "comm", "workload", "mapping_name", "flags"]
+_DELTAS: Final = ["epoch", "pid", "mapping", "vpn", "frame", "folio"]
+
+SMALL_EPOCH_ROWS: Final = 40_000
+"""Epochs of fewer rows share a row group, until it has as many: smaller groups take
+more room per row, larger ones make the reader of one epoch decode too many others."""
+
+
+class PageFile:
+    """Rows of pages on their way into Parquet, gathered into row groups.
+
+    *schema* is `PAGES` or some of its columns.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._pending: list[pa.Table] = []
+        self.pending = 0
+        """Rows that wait for their row group to be full."""
+        # Adaptive page limits would cut zstd's window into pieces too small to find
+        # repeats in; one page per row group stores a digest in 5.2 instead of 5.7 B.
+        self._file = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=[n for n in _DICTIONARIES if n in schema.names],
+            column_encoding={
+                **dict.fromkeys(
+                    [n for n in _DELTAS if n in schema.names], "DELTA_BINARY_PACKED"
+                ),
+                "digest": "PLAIN",
+                "nid": "PLAIN",
+            },
+            data_page_size=8 * ROW_GROUP_ROWS,
+            max_rows_per_page=ROW_GROUP_ROWS,
+            write_page_index=False,
+            write_page_checksum=True,
+        )
+
+    def add(self, rows: pa.Table) -> None:
+        """Append at most a row group of *rows*."""
+        self._pending.append(rows)
+        self.pending += rows.num_rows
+        if self.pending >= ROW_GROUP_ROWS:
+            self._flush(ROW_GROUP_ROWS)
+
+    def cut(self, rows: int) -> None:
+        """End a row group after the first *rows* of those that wait, if any do."""
+        if not rows:
+            return
+        table = pa.concat_tables(self._pending)
+        self._pending, self.pending = [table.slice(0, rows)], rows
+        self._flush(1)
+        if rest := table.num_rows - rows:
+            self._pending, self.pending = [table.slice(rows)], rest
+
+    def finish(self, footer: Mapping[str, str]) -> None:
+        """Write what is pending, and *footer* with its seal."""
+        self._flush(1)
+        self._file.add_key_value_metadata(sealed(footer))
+        self._file.close()
+
+    def close(self) -> None:
+        """Close the file, finished or not."""
+        self._file.close()
+
+    def _flush(self, least: int) -> None:
+        """Write whole row groups, and the rest too once *least* allows it."""
+        while self.pending >= least:
+            table = pa.concat_tables(self._pending).unify_dictionaries()
+            group = table.slice(0, ROW_GROUP_ROWS)
+            self._file.write_table(
+                group.combine_chunks(), row_group_size=ROW_GROUP_ROWS
+            )
+            rest = table.slice(ROW_GROUP_ROWS)
+            self._pending = [rest] if rest.num_rows else []
+            self.pending = rest.num_rows
 
 
 class TraceWriter:
@@ -44,30 +119,13 @@ class TraceWriter:
         self._processes: list[dict[str, Any]] = []
         self._mappings: list[dict[str, Any]] = []
         self._epochs: list[dict[str, Any]] = []
-        self._pending: list[pa.Table] = []
-        self._pending_rows = 0
+        self._earlier_rows = 0
+        """Rows of epochs before the present one that wait for their row group."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         temporary = self._stack.enter_context(replacing(self.path))
-        # Adaptive page limits would cut zstd's window into pieces too small to find
-        # repeats in; one page per row group stores a digest in 5.2 instead of 5.7 B.
-        self._file = pq.ParquetWriter(
-            temporary,
-            PAGES,
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=_DICTIONARIES,
-            column_encoding={
-                **dict.fromkeys(_DELTAS, "DELTA_BINARY_PACKED"),
-                "digest": "PLAIN",
-                "nid": "PLAIN",
-            },
-            data_page_size=8 * ROW_GROUP_ROWS,
-            max_rows_per_page=ROW_GROUP_ROWS,
-            write_page_index=False,
-            write_page_checksum=True,
-        )
+        self._file = PageFile(temporary, PAGES)
         self._finished = False
         return self
 
@@ -86,6 +144,9 @@ class TraceWriter:
 
     def begin_epoch(self, t_ns: int, kind: str = "complete") -> None:
         """Start the snapshot taken *t_ns* nanoseconds after the first."""
+        if self._file.pending >= SMALL_EPOCH_ROWS:
+            self._file.cut(self._file.pending)
+        self._earlier_rows = self._file.pending
         self._epochs.append(
             {
                 "epoch": len(self._epochs),
@@ -119,6 +180,16 @@ class TraceWriter:
             )
         return first
 
+    def announce(
+        self,
+        processes: Sequence[Mapping[str, Any]],
+        mappings: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Announce all there are at once, numbered and with their epochs, where they
+        are known beforehand."""
+        self._processes = [dict(row) for row in processes]
+        self._mappings = [dict(row) for row in mappings]
+
     def amend_process(self, **columns: Any) -> None:
         """Set columns of the last process that are known only after reading it."""
         self._processes[-1].update(columns)
@@ -127,16 +198,15 @@ class TraceWriter:
         """Append rows of the present epoch, sorted by (mapping, vpn)."""
         rows = len(pages.mapping)
         self._epochs[-1]["rows"] += rows
+        if self._epochs[-1]["rows"] >= SMALL_EPOCH_ROWS:
+            self._file.cut(self._earlier_rows)
+            self._earlier_rows = 0
         for at in range(0, rows, ROW_GROUP_ROWS):
             part = Pages._make(column[at : at + ROW_GROUP_ROWS] for column in pages)
-            self._pending.append(self._table(part))
-            self._pending_rows += len(part.mapping)
-            if self._pending_rows >= ROW_GROUP_ROWS:
-                self._flush(ROW_GROUP_ROWS)
+            self._file.add(self._table(part))
 
     def finish(self, facts: Facts) -> None:
         """Write what is pending and the footer."""
-        self._flush(1)
         values = {
             KIND_KEY.decode(): "trace",
             FORMAT_KEY.decode(): str(FORMAT_VERSION),
@@ -149,21 +219,8 @@ class TraceWriter:
         )
         for name, rows, schema in tables:
             values |= footer_values(name, pa.Table.from_pylist(rows, schema=schema))
-        self._file.add_key_value_metadata(sealed(values))
-        self._file.close()
+        self._file.finish(values)
         self._finished = True
-
-    def _flush(self, least: int) -> None:
-        """Write whole row groups, and the rest too once *least* allows it."""
-        while self._pending_rows >= least:
-            table = pa.concat_tables(self._pending).unify_dictionaries()
-            group = table.slice(0, ROW_GROUP_ROWS)
-            self._file.write_table(
-                group.combine_chunks(), row_group_size=ROW_GROUP_ROWS
-            )
-            rest = table.slice(ROW_GROUP_ROWS)
-            self._pending = [rest] if rest.num_rows else []
-            self._pending_rows = rest.num_rows
 
     def _table(self, pages: Pages) -> pa.Table:
         mapping = pages.mapping

@@ -61,6 +61,12 @@ class FirstSight:
         numbers[fresh] = np.where(single, count, self._numbers[keys]) - 1
         return numbers
 
+    def fresh(self, count: int) -> Frames:
+        """*count* numbers that nothing else gets."""
+        first = self._next
+        self._next += count
+        return np.arange(first, self._next)
+
     def _reach(self, thing: int) -> None:
         size = len(self._numbers)
         if thing >= size:

@@ -9,11 +9,11 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,22 @@ class Settings:
     freeze_limit: float = DEFAULT_LIMIT
 
 
+class Sink(Protocol):
+    """Where what is read goes, a process after another: a `TraceWriter` takes it as
+    it is, `Changes` what has changed since the epoch before."""
+
+    def add_process(
+        self, process: Mapping[str, Any], mappings: Sequence[Mapping[str, Any]]
+    ) -> int:
+        """Announce a process; gives the number its first mapping has in `add_pages`."""
+
+    def amend_process(self, **columns: Any) -> None:
+        """Set columns of the process announced last, whose pages are complete."""
+
+    def add_pages(self, pages: Pages) -> None:
+        """Pages of the process announced last, in ascending order."""
+
+
 class _End(NamedTuple):
     """Follows the last piece of a process."""
 
@@ -88,19 +104,28 @@ class Capture:
         where it cannot be written, UsageError where a process must not be frozen, and
         InputError where no process could be captured.
         """
-        settings = self._settings
         started, began = datetime.now(UTC), time.monotonic_ns()
+        with TraceWriter(path) as writer, Physical() as physical:
+            writer.begin_epoch(0)
+            yield from self.take(writer, physical)
+            self.require_something()
+            writer.end_epoch(time.monotonic_ns() - began)
+            facts = self.facts(started, self.tally)
+            self.limits = facts.limits
+            writer.finish(facts)
+
+    def take(self, sink: Sink, physical: Physical) -> Generator[int, None, None]:
+        """Read every process once into *sink*, yielding as `write` does."""
+        settings = self._settings
         freezer = Freezer(settings.freeze, settings.freeze_limit, self._processes)
+        self._sink, self._physical = sink, physical
         with contextlib.ExitStack() as stack:
             stack.enter_context(freezer)
-            self._writer = stack.enter_context(TraceWriter(path))
-            self._physical = stack.enter_context(Physical())
             stack.callback(self._close_subjects)
             self._reader = stack.enter_context(
                 PageReader(settings.threads, settings.seed)
             )
             steps = stack.enter_context(contextlib.closing(self._steps(freezer)))
-            self._writer.begin_epoch(0)
             waiting: deque[_Step] = deque()
             for step in steps:
                 waiting.append(step)
@@ -108,10 +133,7 @@ class Capture:
                     yield self._store(waiting.popleft())
             while waiting:
                 yield self._store(waiting.popleft())
-            self._require_something()
-            self._writer.end_epoch(time.monotonic_ns() - began)
             self._note_freezing(freezer)
-            self._writer.finish(self._facts(started))
 
     def _steps(self, freezer: Freezer) -> Generator[_Step, None, None]:
         for process in self._processes:
@@ -165,7 +187,7 @@ class Capture:
             self._settings.private,
         )
         rows = [mapping_row(mapping) for mapping in subject.mappings]
-        subject.first_mapping = self._writer.add_process(row, rows)
+        subject.first_mapping = self._sink.add_process(row, rows)
         if not self.tally.processes:
             self._surroundings = host.ksm_files(), host.meminfo(), host.tool()
         self.tally.processes += 1
@@ -195,7 +217,7 @@ class Capture:
             nid=found.nid[rows],
             flags=flags.astype(np.uint16),
         )
-        self._writer.add_pages(pages)
+        self._sink.add_pages(pages)
         sample = np.arange(len(rows)) % _SAMPLE_EVERY < _SAMPLE_PAGES
         subject.samples.append((pages.vpn[sample], pages.digest[sample]))
         subject.pages += len(rows)
@@ -210,7 +232,7 @@ class Capture:
             self.tally.reread_pages += reread
             self.tally.sampled_pages += subject.pages
             self.tally.changed_pages += subject.pages * changed / reread
-        self._writer.amend_process(
+        self._sink.amend_process(
             lost_pages=subject.lost, reread_pages=reread, changed_pages=changed
         )
         self._open.remove(subject)
@@ -231,7 +253,8 @@ class Capture:
         same: npt.NDArray[np.bool_] = content.read & (content.digest == digests[still])
         return len(vpns), len(vpns) - int(np.count_nonzero(same))
 
-    def _require_something(self) -> None:
+    def require_something(self) -> None:
+        """Raises InputError where no process could be captured."""
         if self.tally.processes:
             return
         denied = self.tally.skipped["processes without permission"]
@@ -248,12 +271,10 @@ class Capture:
         skipped["processes thawed before they were read in full"] += freezer.late
         skipped["processes that could not be frozen"] += freezer.missed
 
-    def _facts(self, started: datetime) -> Facts:
+    def facts(self, started: datetime, tally: Tally) -> Facts:
+        """What is true of a capture that began at *started*, of which *tally* came."""
         settings = self._settings
         ksm, meminfo, tool = self._surroundings
-        self.limits = self.tally.limits(
-            frozen=settings.freeze != "none", frames_known=self._physical.known
-        )
         return Facts(
             host=self._host,
             kernel=os.uname().release,
@@ -265,6 +286,8 @@ class Capture:
             label_by=settings.label_by,
             ksm=ksm,
             meminfo=meminfo,
-            skipped=self.tally.counted(),
-            limits=self.limits,
+            skipped=tally.counted(),
+            limits=tally.limits(
+                frozen=settings.freeze != "none", frames_known=self._physical.known
+            ),
         )

@@ -46,9 +46,15 @@ class Found(NamedTuple):
 
 
 class Physical:
-    """Asks for frames and numbers them; a context manager."""
+    """Asks for frames and numbers them; a context manager.
 
-    def __init__(self) -> None:
+    Every mapping of a page that ksmd had merged gets a frame number of its own; unless
+    *own_frames*: then such a page has an unknown one, and may be given one of
+    `fresh_frames` by whoever knows whether it had one before.
+    """
+
+    def __init__(self, *, own_frames: bool = True) -> None:
+        self._own_frames = own_frames
         self._flags = _page_flags()
         self._zero_frame = _zero_frame()
         self._nodes = Nodes()
@@ -66,6 +72,10 @@ class Physical:
     def __exit__(self, *_: object) -> None:
         if self._flags is not None:
             self._flags.close()
+
+    def fresh_frames(self, count: int) -> npt.NDArray[np.int64]:
+        """*count* numbers of frames that nothing else has."""
+        return self._frames.fresh(count)
 
     def find(self, entries: Entries) -> Found:
         """Look up and number pages by their pagemap *entries*."""
@@ -89,7 +99,7 @@ class Physical:
         present[asked[~anonymous]] = False
         ksm = nothing.copy()
         ksm[asked] = (facts.flags & np.uint64(KSM)) != 0
-        rows = np.flatnonzero(present & eligible)
+        rows = np.flatnonzero(present & eligible & (self._own_frames | ~ksm))
         # A replay starts as after run=2, where every mapping of a page that ksmd had
         # merged has a copy of its own.
         frame = np.full(count, UNKNOWN, np.int64)

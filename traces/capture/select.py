@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 
 from traces.capture import procfs
@@ -48,15 +48,56 @@ def select(selection: Selection) -> list[Process]:
         )
     for pid in sorted(selection.pids):
         _check(pid)
+    chosen = _chosen(selection)
+    if not chosen:
+        raise InputError(
+            "no process matches", "a process must match one selector of every kind"
+        )
+    return chosen
+
+
+class Reselection:
+    """A selection evaluated again and again, as processes come and go.
+
+    *first* is what `select` found at the beginning: a process named by its pid is
+    meant, not whoever gets that pid after it.
+    """
+
+    def __init__(self, selection: Selection, first: Iterable[Process]) -> None:
+        self._selection = selection
+        self._named = {p.pid: p for p in first if p.pid in selection.pids}
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether processes were named by their pids, and all of them have exited."""
+        return bool(self._selection.pids) and not self._named
+
+    def now(self) -> tuple[list[Process], list[int]]:
+        """The processes meant now, none perhaps, and the pids among those named that
+        have exited since it was asked last."""
+        exited = [pid for pid, process in self._named.items() if _is_over(process)]
+        for pid in exited:
+            del self._named[pid]
+        if self.exhausted:
+            return [], exited
+        named = frozenset(self._named)
+        return _chosen(replace(self._selection, pids=named)), exited
+
+
+def _is_over(process: Process) -> bool:
+    try:
+        now = procfs.process(process.pid)
+    except Gone:
+        return True
+    return now.start_ticks != process.start_ticks or now.state in "ZX"
+
+
+def _chosen(selection: Selection) -> list[Process]:
     known = list(_user_processes())
     found = {p.pid for p in known if _matches(p, selection)}
     if selection.children:
         found |= _descendants(known, found)
     chosen = [p for p in known if p.pid in found]
-    if not chosen:
-        raise InputError(
-            "no process matches", "a process must match one selector of every kind"
-        )
     return sorted(chosen, key=lambda p: (p.start_ticks, p.pid))
 
 

@@ -26,6 +26,21 @@ class Tally:
     zeroed_processes: int = 0
     """Processes in which ksmd has placed zero pages."""
 
+    def add_epoch(self, epoch: "Tally") -> None:
+        """Take in the tally of one more snapshot of the same capture.
+
+        The same page may be skipped in every one: so the most that any of them skipped
+        is told. What was read twice adds up.
+        """
+        self.processes = max(self.processes, epoch.processes)
+        self.pages = max(self.pages, epoch.pages)
+        self.ksm_pages = max(self.ksm_pages, epoch.ksm_pages)
+        self.zeroed_processes = max(self.zeroed_processes, epoch.zeroed_processes)
+        self.skipped |= epoch.skipped
+        self.reread_pages += epoch.reread_pages
+        self.sampled_pages += epoch.sampled_pages
+        self.changed_pages += epoch.changed_pages
+
     def counted(self) -> dict[str, int]:
         """What was left out, without the reasons that did not occur."""
         return {why: count for why, count in self.skipped.items() if count}
