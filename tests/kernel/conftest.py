@@ -11,22 +11,17 @@ from traces.errors import InputError
 
 
 @pytest.fixture(scope="session")
-def ksmd_is_idle() -> None:
-    """Skips unless this machine's ksmd can be driven, and nobody uses it."""
+def ksmd_is_ours() -> Iterator[None]:
+    """Skips unless this machine's ksmd can be driven and nobody uses it; then nobody
+    else of this program drives it meanwhile."""
     try:
         require_ksmd()
     except InputError as error:
         pytest.skip(str(error))
     with exclusively(wait=True):
         reason = use_by_others()
-    if reason is not None:
-        pytest.skip(reason)
-
-
-@pytest.fixture(scope="session")
-def ksmd_is_ours(ksmd_is_idle: None) -> Iterator[None]:  # noqa: ARG001
-    """Nobody else of this program drives it meanwhile."""
-    with exclusively(wait=True):
+        if reason is not None:
+            pytest.skip(reason)
         yield
 
 
