@@ -1,6 +1,5 @@
 """The kernel's own figures of a process tree, summed, for whoever watches it run."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from traces.capture import procfs
@@ -68,7 +67,7 @@ def _children(pid: int) -> list[int]:
     found: list[int] = []
     try:
         # A thread's children are listed with the thread that forked them.
-        for thread in Path(f"/proc/{pid}/task").iterdir():
+        for thread in (procfs.PROC / str(pid) / "task").iterdir():
             found += map(int, (thread / "children").read_text().split())
     except OSError:
         return found
