@@ -111,7 +111,11 @@ def _survives_exec() -> bool:
     folder = os.path.dirname(offer.__file__)  # noqa: PTH120
     setup = f"import sys; sys.path.insert(0, {folder!r})\n"
     asked = [sys.executable, "-I", "-S", "-c", setup + asking]
-    return subprocess.run(asked, check=False).returncode == 0
+    try:
+        return subprocess.run(asked, check=False).returncode == 0
+    except OSError:
+        # Who may not execute this interpreter may well execute the command.
+        return True
 
 
 def _tell_whether_ksmd_runs() -> None:

@@ -51,8 +51,8 @@ class Proof:
 
     @property
     def agrees(self) -> bool:
-        """Whether every figure is equal."""
-        return all(row.agrees for row in self.rows)
+        """Whether there are figures, and every one is equal."""
+        return bool(self.rows) and all(row.agrees for row in self.rows)
 
     @property
     def agreeing(self) -> int:

@@ -17,7 +17,7 @@ from analyzer.counters import KsmCounters
 from analyzer.knobs import SYSFS, KsmKnobs
 from analyzer.live.afterwards import Afterwards
 from traces.capture import procfs
-from traces.errors import InputError
+from traces.errors import InputError, OutputError
 
 KHUGEPAGED: Final = Path(
     "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"
@@ -82,7 +82,11 @@ def exclusively(wait: bool = False) -> Iterator[None]:
 
     Raises InputError where somebody does, unless told to *wait*.
     """
-    with LOCK.open("w") as file:
+    try:
+        lock = LOCK.open("w")
+    except OSError as error:
+        raise OutputError(f"{LOCK}: cannot be opened: {error.strerror}") from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
@@ -98,6 +102,8 @@ class Ksmd:
     *alone*, the pages are all ours: on entry and on leaving all items are freed and
     everything is un-merged (run=2), and all of *knobs* but the pace are set. Among
     others only the pace is changed, and nothing is ever un-merged.
+
+    Raises OutputError where a file cannot be written, or not be put back.
     """
 
     def __init__(self, knobs: KsmKnobs = KsmKnobs(), *, alone: bool = True) -> None:
@@ -231,7 +237,11 @@ def read(name: str) -> str:
 
 
 def _write(name: str, value: int | str) -> None:
-    (SYSFS / name).write_text(str(value))
+    try:
+        (SYSFS / name).write_text(str(value))
+    except OSError as error:
+        reason = f"cannot be set to {value}: {error.strerror}"
+        raise OutputError(f"{SYSFS / name}: {reason}") from error
 
 
 def _running_totals() -> list[str]:

@@ -27,7 +27,9 @@ from analyzer.live.taping import Said
 from analyzer.policy import MergePolicy, Offer
 from analyzer.profile import profile_of
 from analyzer.replay import Run
+from traces.capture import procfs
 from traces.capture.live import Capture, Settings
+from traces.capture.procfs import Gone
 from traces.capture.select import Selection, select
 from traces.errors import InputError
 from traces.table import replacing
@@ -145,7 +147,7 @@ def _side_by_side(
         stage.ksmd.full_scan()
         full_scan(model.state, **model.settings())
         machine = stage.ksmd.counters() if stage.alone else {}
-        processes = [stage.ksmd.process(pid) for pid in pids]
+        processes = [_stat(stage.ksmd, pid) for pid in pids]
         said.append((machine, processes))
         counters = model.counters()._asdict()
         rows += [
@@ -161,6 +163,15 @@ def _side_by_side(
                 if figure in figures
             ]
     return rows, said
+
+
+def _stat(ksmd: Ksmd, pid: int) -> dict[str, int]:
+    """Raises InputError where *pid* has ended since it was captured."""
+    try:
+        procfs.start_ticks(pid)
+    except Gone as error:
+        raise InputError(f"process {pid} has exited") from error
+    return ksmd.process(pid)
 
 
 def _figures(model: Run) -> Iterator[dict[str, int]]:
@@ -186,12 +197,16 @@ def _settings(knobs: KsmKnobs) -> dict[str, int]:
 
 
 def _notes(model: Run, used: str | None) -> Iterator[str]:
-    host = profile_of(os.uname().release).name
-    if host != _MODEL:
-        yield (
-            f"this kernel's ksmd is that of Linux {host}; the model's, of {_MODEL}, "
-            "does some things differently"
-        )
+    try:
+        host = profile_of(os.uname().release).name
+    except InputError as error:
+        yield f"the model's ksmd is that of Linux {_MODEL}; {error}"
+    else:
+        if host != _MODEL:
+            yield (
+                f"this kernel's ksmd is that of Linux {host}; the model's, of "
+                f"{_MODEL}, does some things differently"
+            )
     if used:
         yield (
             f"{used}: only figures of processes started for the proof were compared, "

@@ -23,6 +23,7 @@ def held_still(pids: Sequence[int]) -> Iterator[list[int]]:
     Raises InputError where one is not there, cannot be stopped, or has not offered
     any memory to KSM; UsageError where it is this process or one that started it.
     """
+    pids = list(dict.fromkeys(pids))
     for pid in pids:
         _check(pid)
     with Afterwards() as afterwards:
@@ -30,7 +31,7 @@ def held_still(pids: Sequence[int]) -> Iterator[list[int]]:
             if procfs.process(pid).state != "T":
                 afterwards.resume(pid)
                 _stop(pid)
-        yield list(pids)
+        yield pids
 
 
 def _check(pid: int) -> None:

@@ -7,6 +7,7 @@ stops itself once it is ready.
 """
 
 import array
+import contextlib
 import json
 import mmap
 import os
@@ -119,8 +120,10 @@ def copies(pages: str) -> None:
 
 def _area(pages: int, *, offer: bool = False) -> mmap.mmap:
     area = mmap.mmap(-1, pages * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    # Where every area gets huge pages, these contents would be split apart.
-    area.madvise(mmap.MADV_NOHUGEPAGE)
+    # Where every area gets huge pages, they would have to be split apart first. A
+    # kernel without huge pages does not know the advice.
+    with contextlib.suppress(OSError):
+        area.madvise(mmap.MADV_NOHUGEPAGE)
     if offer:
         area.madvise(mmap.MADV_MERGEABLE)
     _KEPT.append(area)

@@ -1,6 +1,7 @@
 """A proof as it is read by people and by programs."""
 
 import json
+from dataclasses import replace
 
 from analyzer.live.agreement import Proof, Row
 
@@ -59,6 +60,10 @@ def test_where_only_processes_were_compared_all_of_them_are_shown() -> None:
     )
     assert "P0 a ksm_rmap_items" in alone.text()
     assert alone.agrees
+
+
+def test_nothing_compared_is_no_agreement() -> None:
+    assert not replace(PROOF, rows=()).agrees
 
 
 def test_the_dictionary_is_complete_and_plain() -> None:
