@@ -125,7 +125,7 @@ def load_digests(
     rows = sum(trace.rows() for trace in traces)
     digest = np.empty(rows, np.int64)
     runs = _Runs()
-    for at, base, chunk in _chunks(traces, ("mapping", "digest")):
+    for at, base, chunk in joined_chunks(traces, ("mapping", "digest")):
         digest[at : at + len(chunk["digest"])] = chunk["digest"]
         runs.add(at, base.mapping, chunk["mapping"])
     start, mapping = runs.finish(rows)
@@ -146,7 +146,7 @@ def load(traces: Sequence[Trace]) -> Host:
     nid = _Rare(rows, np.int8, None)
     runs = _Runs()
     frames = 0
-    for at, base, chunk in _chunks(traces, ENGINE_COLUMNS):
+    for at, base, chunk in joined_chunks(traces, ENGINE_COLUMNS):
         rows_here = slice(at, at + len(chunk["digest"]))
         digest[rows_here] = chunk["digest"]
         fill[rows_here] = (chunk["flags"] & PageFlag.FILL) != 0
@@ -185,7 +185,7 @@ def load(traces: Sequence[Trace]) -> Host:
 
 
 @dataclass(slots=True)
-class _Base:
+class Base:
     """What the present trace's numbers start from on the joined host."""
 
     trace: Trace
@@ -194,14 +194,14 @@ class _Base:
     folio: int
 
 
-def _chunks(
-    traces: Sequence[Trace], columns: Sequence[str]
-) -> Iterator[tuple[int, _Base, dict[str, npt.NDArray[Any]]]]:
-    """(first row, base, columns) of every row group of every trace."""
+def joined_chunks(
+    traces: Sequence[Trace], columns: Sequence[str], epoch: int = 0
+) -> Iterator[tuple[int, Base, dict[str, npt.NDArray[Any]]]]:
+    """(first row, base, columns) of every row group of an epoch of every trace."""
     row = mapping = frame = folio = 0
     for trace in traces:
-        base = _Base(trace, mapping, frame, folio)
-        for chunk in trace.chunks(columns):
+        base = Base(trace, mapping, frame, folio)
+        for chunk in trace.chunks(columns, epoch):
             yield row, base, chunk
             row += len(chunk[columns[0]])
             if "frame" in chunk:

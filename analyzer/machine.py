@@ -101,6 +101,7 @@ class Machine:
         self._route: _Route | None = None
         self._captured: Vpns = np.empty(0, np.int64)
         self._holder: Slots = np.empty(0, np.int32)
+        self._origin: Vpns = np.empty(0, np.int64)
         self._state = _empty_state()
 
     # What processes do.
@@ -368,6 +369,7 @@ class Machine:
         wanted = self._slots_of(process, vpns)
         self._ensure_frames(len(wanted))
         self._ensure_captured(int(frames.max()) + 1)
+        self._covered(len(self._state.content))
         events.adopt(
             self._state,
             wanted,
@@ -375,6 +377,7 @@ class Machine:
             frames,
             self._captured,
             self._holder,
+            self._origin,
             self._settings(),
             self.cursor is not None,
             self.profile.fork_copies_counters,
@@ -434,6 +437,11 @@ class Machine:
     def captured(self) -> Vpns:
         """int64[slot]: the frame each page was last captured in, -1 for unknown."""
         return self._captured
+
+    @property
+    def origin(self) -> Vpns:
+        """int64[frame]: the captured frame each stands for, or -1."""
+        return self._covered(len(self._state.content))
 
     def scan_for(self, wakeups: int) -> tuple[int, bool]:
         """Wake up *wakeups* times, or until a full scan has ended.
@@ -711,6 +719,13 @@ class Machine:
             holder = np.full(max(frames, 2 * len(self._holder)), NONE, np.int32)
             holder[: len(self._holder)] = self._holder
             self._holder = holder
+
+    def _covered(self, frames: int) -> Vpns:
+        if frames > len(self._origin):
+            origin = np.full(frames, NONE, np.int64)
+            origin[: len(self._origin)] = self._origin
+            self._origin = origin
+        return self._origin
 
     def _ensure_trees(self, contents: int) -> None:
         state = self._state

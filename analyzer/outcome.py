@@ -16,6 +16,8 @@ class Outcome:
 
     host: Host
     knobs: KsmKnobs
+    profile: str
+    costs: str
     policy: str
     settled: bool
     counters: KsmCounters

@@ -1,5 +1,6 @@
 """What differs between kernel versions, as one table of switches."""
 
+import os
 import re
 from dataclasses import dataclass, replace
 from typing import Final
@@ -30,6 +31,11 @@ class Profile:
     """Leaving a stable node clears checksum, age and skips (since 7.3)."""
     merge_any: bool = True
     """There is PR_SET_MEMORY_MERGE (since 6.4)."""
+
+    @property
+    def plain_snapshot(self) -> bool:
+        """Whether it treats memory that stands still as 6.18 does."""
+        return self.split_zero and not self.stable_first
 
 
 _5_10: Final = Profile(
@@ -84,3 +90,18 @@ def profile_of(kernel: str) -> Profile:
 def _begin(profile: Profile) -> tuple[int, int]:
     major, minor = profile.name.split(".")
     return int(major), int(minor)
+
+
+def chosen_profile(asked: str | None, captured: str) -> Profile:
+    """The profile *asked* for, or that of the kernel of a capture.
+
+    *asked* is a release, or `host` for this machine's. Without it, a captured kernel
+    that is not known gives way to the newest known one. Raises InputError as
+    `profile_of`.
+    """
+    if asked is not None:
+        return profile_of(os.uname().release if asked == "host" else asked)
+    try:
+        return profile_of(captured)
+    except InputError:
+        return PROFILES[-1]

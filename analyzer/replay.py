@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.clock import sleep_ns, work_ns
 from analyzer.costs import Costs
 from analyzer.counters import KsmCounters, general_profit
 from analyzer.engine.contents import content_numbers
@@ -32,7 +33,7 @@ from analyzer.host import Host, joined, load, load_digests, open_traces
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
 from analyzer.policy import MergePolicy
-from analyzer.profile import PROFILES
+from analyzer.profile import PROFILES, Profile, chosen_profile
 from analyzer.result import Pass, ReplayResult, TraceInfo
 from analyzer.savings import Tallies, result_of
 from analyzer.timeline import Timeline
@@ -42,10 +43,6 @@ from traces.trace import Trace
 
 _SETTLED_AFTER = 2
 """Scans that processed every unmerged page and changed nothing, before it is over."""
-
-
-PROFILE = next(profile for profile in PROFILES if profile.name == "6.18")
-"""The kernel whose ksmd is replayed."""
 
 
 class Survey(NamedTuple):
@@ -63,14 +60,17 @@ def replay(
     knobs: KsmKnobs = KsmKnobs(),
     policy: MergePolicy = MergePolicy(),
     passes: int | None = None,
+    kernel: str | None = None,
 ) -> Iterator[Pass]:
     """Replay captures as one host; yields after every full scan.
 
     Stops after *passes*, or when every page still unmerged has been processed twice
-    since the last merge; a trace of several epochs ends when its time does. Raises
-    InputError or NotComparableError for captures that cannot be read or joined.
+    since the last merge; a trace of several epochs ends when its time does. *kernel*
+    is a release or `host`; without it the captured one's ksmd is simulated. Raises
+    InputError or NotComparableError for captures that cannot be read or joined, and
+    for a kernel that is not known.
     """
-    return _started(open_traces(paths), knobs, policy).passes(passes)
+    return _started(open_traces(paths), knobs, policy, kernel).passes(passes)
 
 
 def run(
@@ -79,6 +79,7 @@ def run(
     policy: MergePolicy = MergePolicy(),
     passes: int | None = None,
     contents: int = 20,
+    kernel: str | None = None,
 ) -> ReplayResult:
     """`replay` to its end, and what it is worth; *contents* rows of contents.
 
@@ -87,7 +88,7 @@ def run(
     >>> result.savings.pages_saved_nonzero  # doctest: +SKIP
     """
     traces = open_traces(paths)
-    ksmd = _started(traces, knobs, policy)
+    ksmd = _started(traces, knobs, policy, kernel)
     tallies = Tallies(sum(trace.processes.height for trace in traces))
     for step in ksmd.passes(passes):
         tallies.add(step, ksmd.per_process())
@@ -96,16 +97,19 @@ def run(
 
 
 def _started(
-    traces: Sequence[Trace], knobs: KsmKnobs, policy: MergePolicy
+    traces: Sequence[Trace], knobs: KsmKnobs, policy: MergePolicy, kernel: str | None
 ) -> "Run | Timeline":
-    if all(trace.epochs.height == 1 for trace in traces):
-        return Run(load(traces), knobs, policy)
-    if len(traces) > 1:
+    profile = chosen_profile(kernel, traces[0].facts.kernel)
+    costs = Costs.load()
+    still = all(trace.epochs.height == 1 for trace in traces)
+    if still and profile.plain_snapshot:
+        return Run(load(traces), knobs, policy, profile, costs)
+    if not still and len(traces) > 1:
         raise NotComparableError(
             "captures of several epochs cannot be joined: their clocks differ",
             hint="replay them one by one",
         )
-    return Timeline(traces[0], knobs, policy, PROFILE, Costs.load())
+    return Timeline(traces, knobs, policy, profile, costs)
 
 
 def survey(paths: Sequence[Path]) -> Survey:
@@ -159,8 +163,17 @@ def _limits(traces: Sequence[Trace], host: Host | None) -> list[str]:
 class Run:
     """One simulated ksmd over one host."""
 
-    def __init__(self, host: Host, knobs: KsmKnobs, policy: MergePolicy) -> None:
+    def __init__(
+        self,
+        host: Host,
+        knobs: KsmKnobs,
+        policy: MergePolicy,
+        profile: Profile = PROFILES[-1],
+        costs: Costs | None = None,
+    ) -> None:
         self.host, self.knobs, self.policy = host, knobs, policy
+        self.profile, self.costs = profile, costs or Costs.default()
+        self.time_ns = self.cpu_ns = 0
         offered = policy.offered(host.mappings)[host.mapping]
         lengths = np.diff(host.start)
         self.offered: npt.NDArray[np.bool_] = offered
@@ -182,7 +195,9 @@ class Run:
         quiet = done = 0
         while not self.settled and (limit is None or done < limit):
             changes, skipped = totals[CHANGES], totals[SKIPPED]
-            self.wakeups += full_scan(self.state, **self.settings())
+            before = totals.copy()
+            wakeups = full_scan(self.state, **self.settings())
+            self._let_pass(wakeups, before)
             done += 1
             if totals[CHANGES] != changes:
                 quiet = 0
@@ -191,7 +206,22 @@ class Run:
                 # of them or none.
                 quiet += 1
             self.settled = quiet >= _SETTLED_AFTER
-            yield Pass(self.wakeups, self.counters())
+            yield Pass(self.wakeups, self.counters(), self.time_ns, self.cpu_ns)
+
+    def _let_pass(self, wakeups: int, before: npt.NDArray[np.int64]) -> None:
+        """Count the time of a full scan."""
+        grown = self.state.totals - before
+        work = work_ns(
+            self.costs,
+            scanned=int(grown[SCANNED]),
+            # Only first visits end at the checksum, and merged pages stay so.
+            gated=int(grown[SCANNED]) if before[FULL_SCANS] == 0 else 0,
+            steady=int(before[SHARED] + before[SHARING]),
+            merged=int(grown[SHARED] + grown[SHARING] + grown[ZERO_PAGES]),
+        )
+        self.wakeups += wakeups
+        self.cpu_ns += work
+        self.time_ns += wakeups * sleep_ns(self.knobs.sleep_millisecs) + work
 
     def settings(self) -> dict[str, Any]:
         """The arguments of `kernel.wake_up` beside the state."""
@@ -243,6 +273,8 @@ class Run:
         return Outcome(
             host=host,
             knobs=self.knobs,
+            profile=self.profile.name,
+            costs=self.costs.source,
             policy=str(self.policy),
             settled=self.settled,
             counters=self.counters(),

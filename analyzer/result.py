@@ -117,6 +117,10 @@ class ReplayResult:
 
     trace: TraceInfo
     knobs: KsmKnobs
+    profile: str
+    """The kernel whose ksmd was simulated."""
+    costs: str
+    """Where the estimate of ksmd's CPU time comes from."""
     policy: str
     settled: bool
     """Whether it ran until nothing could merge any more (else: a pass limit)."""
@@ -126,7 +130,7 @@ class ReplayResult:
     sharing: Sharing
     composition: Composition
     passes: pl.DataFrame
-    """A row per full scan: the counters, and `wakeups`."""
+    """A row per full scan: the counters, `wakeups`, `time_ns` and `cpu_ns`."""
     process_passes: pl.DataFrame
     """A row per full scan and process: the figures of /proc/PID/ksm_stat."""
     processes: pl.DataFrame
@@ -190,8 +194,7 @@ class ReplayResult:
         return {
             "trace": asdict(self.trace),
             "knobs": asdict(self.knobs),
-            "policy": self.policy,
-            "settled": self.settled,
+            **{name: getattr(self, name) for name in _PLAIN},
             **{name: getattr(self, name)._asdict() for name in _TUPLES},
         }
 
@@ -223,7 +226,7 @@ _MAPPING_FIGURES: Final = (
 )
 
 TABLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "passes": ("wakeups", *KsmCounters._fields),
+    "passes": ("wakeups", *KsmCounters._fields, "time_ns", "cpu_ns"),
     "process_passes": (
         "full_scans",
         "process",
@@ -272,6 +275,8 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Table → the columns every result has; docs/savings.md says what each means."""
 
+_PLAIN: Final = {"profile": str, "costs": str, "policy": str, "settled": bool}
+
 _TUPLES: Final[Mapping[str, Any]] = {
     "counters": KsmCounters,
     "savings": Savings,
@@ -312,14 +317,13 @@ def _records(text: bytes) -> dict[str, Any]:
         values = json.loads(text)
         if not isinstance(values, dict):
             raise TypeError("expected an object")
-        policy, settled = values["policy"], values["settled"]
-        if not isinstance(policy, str) or not isinstance(settled, bool):
-            raise TypeError("policy or settled is of another type")
+        for name, kind in _PLAIN.items():
+            if not isinstance(values[name], kind):
+                raise TypeError(f"{name} is of another type")
         return {
             "trace": _record(TraceInfo, values["trace"]),
             "knobs": _record(KsmKnobs, values["knobs"]),
-            "policy": policy,
-            "settled": settled,
+            **{name: values[name] for name in _PLAIN},
             **{name: _record(kind, values[name]) for name, kind in _TUPLES.items()},
         }
     except KeyError as error:

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from analyzer.counters import KsmCounters, process_profit
+from analyzer.counters import process_profit
 from analyzer.engine import attribution
 from analyzer.engine.state import SPLIT_ZERO
 from analyzer.engine.steady import ROWS, ZERO, steady
 from analyzer.outcome import Outcome
 from analyzer.result import (
+    TABLES,
     Composition,
     Ideal,
     Pass,
@@ -45,12 +46,19 @@ class Tallies:
         self._figures: list[npt.NDArray[np.int64]] = []
 
     def add(self, step: Pass, figures: npt.NDArray[np.int64]) -> None:
-        self._passes.append({"wakeups": step.wakeups, **step.counters._asdict()})
+        self._passes.append(
+            {
+                "wakeups": step.wakeups,
+                **step.counters._asdict(),
+                "time_ns": step.time_ns,
+                "cpu_ns": step.cpu_ns,
+            }
+        )
         self._figures.append(figures)
 
     def passes(self) -> pl.DataFrame:
-        columns = ["wakeups", *KsmCounters._fields]
-        return pl.DataFrame(self._passes, schema=dict.fromkeys(columns, pl.Int64))
+        schema = dict.fromkeys(TABLES["passes"], pl.Int64)
+        return pl.DataFrame(self._passes, schema=schema)
 
     def process_passes(self) -> pl.DataFrame:
         scans = [row["full_scans"] for row in self._passes]
@@ -106,6 +114,8 @@ def result_of(
     return ReplayResult(
         trace=replace(info, frames=int(np.count_nonzero(before))),
         knobs=outcome.knobs,
+        profile=outcome.profile,
+        costs=outcome.costs,
         policy=outcome.policy,
         settled=outcome.settled,
         counters=outcome.counters,

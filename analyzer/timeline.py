@@ -1,10 +1,10 @@
-"""A trace of several epochs, replayed through simulated time.
+"""Traces replayed on the machine, through simulated time.
 
 An epoch becomes what it shows: writes, discards, forks and exits at its moment;
 between two epochs ksmd wakes, scans and sleeps. One epoch is held at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,7 @@ from analyzer.counters import KsmCounters
 from analyzer.engine import slots
 from analyzer.engine.numbering import Numbering
 from analyzer.engine.place import place_frames
-from analyzer.host import ENGINE_COLUMNS, Host
+from analyzer.host import ENGINE_COLUMNS, Host, joined, joined_chunks
 from analyzer.knobs import KsmKnobs
 from analyzer.machine import Machine
 from analyzer.outcome import Outcome
@@ -31,26 +31,37 @@ _VPN_BITS = 45
 """A page number of five-level paging; with a process number it makes one key."""
 
 
+_NEVER = 1 << 62
+_SETTLED_AFTER = 2
+"""Scans that processed every unmerged page and changed nothing, before it is over."""
+
+
 class Timeline:
-    """One trace of epochs, and the machine it is replayed on."""
+    """Captures joined into one host, and the machine they are replayed on.
+
+    Several traces have one epoch each, one trace may have many.
+    """
 
     def __init__(
         self,
-        trace: Trace,
+        traces: Sequence[Trace],
         knobs: KsmKnobs,
         policy: MergePolicy,
         profile: Profile,
         costs: Costs,
     ) -> None:
-        self.trace, self.policy, self.costs = trace, policy, costs
+        self.traces, self.policy, self.costs = traces, policy, costs
+        self.processes, self.mappings = joined(traces)
+        self.epochs = traces[0].epochs
         self.machine = Machine(knobs, profile)
         self.wakeups = 0
         self.time_ns = 0
         self.cpu_ns = 0
-        self._zero = np.int64(trace.facts.zero_digest)
+        self.settled = False
+        self._zero = np.int64(traces[0].facts.zero_digest)
         self._numbering = Numbering(self._zero.view(np.uint64))
-        self._offered = policy.offered(trace.mappings)
-        self._owner: npt.NDArray[np.int32] = trace.mappings["process"].to_numpy()
+        self._offered = policy.offered(self.mappings)
+        self._owner: npt.NDArray[np.int32] = self.mappings["process"].to_numpy()
         self._fills: dict[int, bool] = {}
         self._alive: set[int] = set()
 
@@ -59,7 +70,10 @@ class Timeline:
 
         After the last epoch its state lasts as long as epochs lie apart on average.
         """
-        times = self.trace.epochs["t_ns"].to_list()
+        if self.epochs.height == 1:
+            yield from self._until_settled(limit)
+            return
+        times = self.epochs["t_ns"].to_list()
         step = (times[-1] - times[0]) // max(len(times) - 1, 1)
         ends = [*times[1:], times[-1] + step]
         done = 0
@@ -68,7 +82,26 @@ class Timeline:
             while (limit is None or done < limit) and self.time_ns < end:
                 if self._scan_until(end):
                     done += 1
-                    yield Pass(self.wakeups, self.counters(), self.time_ns, self.cpu_ns)
+                    yield self._pass()
+
+    def _until_settled(self, limit: int | None) -> Iterator[Pass]:
+        self._take_over(0)
+        totals = self.machine.state.totals
+        quiet = done = 0
+        while not self.settled and (limit is None or done < limit):
+            changes, skipped = totals[slots.CHANGES], totals[slots.SKIPPED]
+            while not self._scan_until(_NEVER):
+                pass
+            done += 1
+            if totals[slots.CHANGES] != changes:
+                quiet = 0
+            elif totals[slots.SKIPPED] == skipped:
+                quiet += 1
+            self.settled = quiet >= _SETTLED_AFTER
+            yield self._pass()
+
+    def _pass(self) -> Pass:
+        return Pass(self.wakeups, self.counters(), self.time_ns, self.cpu_ns)
 
     def counters(self) -> KsmCounters:
         """The kernel's figures as they stand."""
@@ -76,7 +109,7 @@ class Timeline:
 
     def per_process(self) -> npt.NDArray[np.int64]:
         """int64[processes, 4]: rmap_items, merging, zero and unshared pages."""
-        figures = np.zeros((self.trace.processes.height, 4), np.int64)
+        figures = np.zeros((self.processes.height, 4), np.int64)
         alive = sorted(self._alive)
         figures[alive] = self.machine.tally([str(process) for process in alive])
         return figures
@@ -107,11 +140,16 @@ class Timeline:
     def _take_over(self, epoch: int) -> None:
         """Let the machine be what *epoch* shows."""
         self._end_processes(epoch)
-        for chunk in self.trace.chunks(ENGINE_COLUMNS, epoch):
+        for _, base, chunk in joined_chunks(self.traces, ENGINE_COLUMNS, epoch):
+            chunk["mapping"] = chunk["mapping"] + np.int32(base.mapping)
+            for name, offset in (("frame", base.frame), ("folio", base.folio)):
+                known = chunk[name] >= 0
+                chunk[name] = np.where(known, chunk[name] + offset, UNKNOWN)
+            chunk["folio"] = chunk["folio"].astype(np.int32)
             self._take_chunk(chunk)
 
     def _end_processes(self, epoch: int) -> None:
-        processes = self.trace.processes
+        processes = self.processes
         first, last = processes["first_epoch"], processes["last_epoch"]
         for process in processes["process"].filter(last == epoch - 1).to_list():
             self.machine.exit(str(process))
@@ -125,7 +163,7 @@ class Timeline:
         self._end_mappings(epoch)
 
     def _end_mappings(self, epoch: int) -> None:
-        gone = self.trace.mappings.filter(pl.col("last_epoch") == epoch - 1)
+        gone = self.mappings.filter(pl.col("last_epoch") == epoch - 1)
         for process, start, pages in gone.select(
             "process", "start_vpn", "pages"
         ).iter_rows():
@@ -183,6 +221,7 @@ class Timeline:
             state.frame[mine],
             where,
             state.content[: int(state.totals[slots.FRAMES_USED])],
+            self.machine.origin,
         )
         numbers = np.where(
             where & slots.ZERO_MAPPED, 0, state.content[state.frame[mine]]
@@ -192,9 +231,9 @@ class Timeline:
         fills[list(self._fills)] = True
         cuts = run_starts(mapping)
         host = Host(
-            traces=[self.trace],
-            processes=self.trace.processes,
-            mappings=self.trace.mappings,
+            traces=self.traces,
+            processes=self.processes,
+            mappings=self.mappings,
             zero=self._zero.view(np.uint64),
             digest=digests[numbers],
             frame=before,
@@ -210,7 +249,9 @@ class Timeline:
             host=host,
             knobs=self.machine.knobs,
             policy=str(self.policy),
-            settled=False,
+            profile=self.machine.profile.name,
+            costs=self.costs.source,
+            settled=self.settled,
             counters=self.counters(),
             offered=self._offered[host.mapping],
             where=(where & 0xFF & ~np.uint16(slots.BROKEN)).astype(np.uint8),
@@ -224,8 +265,8 @@ class Timeline:
         self, process: npt.NDArray[np.int32], vpns: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int32]:
         """int32: the mapping each page lies in, in the last epoch."""
-        last = self.trace.epochs.height - 1
-        table = self.trace.mappings.filter(pl.col("last_epoch") == last)
+        last = self.epochs.height - 1
+        table = self.mappings.filter(pl.col("last_epoch") == last)
         starts = table.select("process", "start_vpn").rows()
         keys = np.array([(p << _VPN_BITS) + s for p, s in starts], np.int64)
         order = np.argsort(keys, kind="stable")

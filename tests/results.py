@@ -72,6 +72,8 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
             limits=["3 pages changed while they were read; each counts as last read"],
         ),
         knobs=KsmKnobs(pages_to_scan=4000, use_zero_pages=True),
+        profile="6.18",
+        costs="measured on this host",
         policy="all",
         settled=True,
         counters=each[-1],
@@ -95,7 +97,12 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
         passes=_frame(
             "passes",
             [
-                {"wakeups": 3 * step, **counters._asdict()}
+                {
+                    "wakeups": 3 * step,
+                    **counters._asdict(),
+                    "time_ns": step * 90_000_000_000,
+                    "cpu_ns": step * 1_500_000_000,
+                }
                 for step, counters in enumerate(each, 1)
             ],
         ),
@@ -133,7 +140,10 @@ def empty() -> ReplayResult:
         ideal=Ideal(0, 0, 0),
         sharing=Sharing(0, 0, 0),
         composition=Composition(0, 0, 0, 0),
-        passes=_frame("passes", [{"wakeups": 1, **counters._asdict()}]),
+        passes=_frame(
+            "passes",
+            [{"wakeups": 1, **counters._asdict(), "time_ns": 24_000_000, "cpu_ns": 0}],
+        ),
         **frames,
     )
 

@@ -54,6 +54,12 @@ _CONTENTS: Final = 20
     "[default: all]",
 )
 @click.option(
+    "--kernel",
+    metavar="VERSION",
+    help="Whose ksmd to simulate, 5.10 to 7.3, or host for this machine's.  "
+    "[default: the captured kernel's]",
+)
+@click.option(
     "--passes",
     type=click.IntRange(1),
     metavar="N",
@@ -102,6 +108,7 @@ def _replayed(paths: list[Path], options: dict[str, Any]) -> "ReplayResult":
             MergePolicy(Offer(options["policy"])),
             passes=options["passes"],
             contents=max(_CONTENTS, options["rows"] or 0),
+            kernel=options["kernel"],
         )
 
 

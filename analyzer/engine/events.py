@@ -136,7 +136,16 @@ def unmerge(state, slots, zero_content, settings, in_scan):
 
 @jit
 def adopt(
-    state, slots, contents, frames, captured, holder, settings, in_scan, inherit_counts
+    state,
+    slots,
+    contents,
+    frames,
+    captured,
+    holder,
+    origin,
+    settings,
+    in_scan,
+    inherit_counts,
 ):
     """Make *slots* hold *contents* in the captured *frames*, as far as that is news.
 
@@ -144,7 +153,8 @@ def adopt(
     same content came by fork; a content that changed was written; a frame that changed
     under the same content is a copy on write where it was shared, else the kernel moved
     the page, which KSM does not see. *captured* is int64[slot], the frame each was last
-    captured in, *holder* int32[frame] a slot that was captured in it, or -1.
+    captured in, *holder* int32[captured frame] a slot that was captured in it, or -1,
+    *origin* int64[frame] the captured frame that each frame stands for, or -1.
     """
     where, frame, content = state.where, state.frame, state.content
     for k in range(len(slots)):
@@ -165,6 +175,8 @@ def adopt(
                 captured[slot] = now
                 if now >= 0 and not shares:
                     holder[now] = slot
+                    if not bits & (PAGELESS | IN_STABLE):
+                        origin[frame[slot]] = now
                 continue
         if shares:
             _unmap(state, slot, settings)
@@ -181,6 +193,7 @@ def adopt(
         captured[slot] = now
         if now >= 0 and not shares:
             holder[now] = slot
+            origin[frame[slot]] = now
 
 
 @jit

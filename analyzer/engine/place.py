@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.engine.jit import jit
 from analyzer.engine.slots import IN_STABLE, PAGELESS
 
 
@@ -12,44 +11,33 @@ def place_frames(
     frame: npt.NDArray[np.int32],
     where: npt.NDArray[np.uint16],
     content: npt.NDArray[np.int32],
+    origin: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """(before, after, content) of pages, all in one numbering of frames.
 
-    A captured frame is the simulated one that its unmerged pages map; one that was
-    merged away stands for itself, behind all others. -1 in *captured* is a frame of
-    its own. *content* is int32[simulated frames].
+    A captured frame is the simulated one that stands for it (*origin*), while pages
+    map that; one that was merged away stands for itself, behind all others. -1 in
+    *captured* is a frame of its own. *content* is int32[simulated frames].
     """
-    known = captured >= 0
-    classes = np.empty(len(captured), np.int64)
-    _, classes[known] = np.unique(captured[known], return_inverse=True)
-    top = int(classes[known].max(initial=-1)) + 1
-    lone = int(np.count_nonzero(~known))
-    classes[~known] = np.arange(top, top + lone)
-    stands = np.full(top + lone, -1, np.int64)
-    taken = np.zeros(len(content), np.bool_)
-    fresh = _place(classes, frame, where, stands, taken, len(content))
-    grown = np.full(fresh, -1, np.int32)
+    before = np.full(len(captured), -1, np.int32)
+    mapped = np.flatnonzero((where & PAGELESS) == 0)
+    stands = np.full(int(captured.max(initial=-1)) + 1, -1, np.int32)
+    used = np.unique(frame[mapped])
+    known = used[origin[used] >= 0]
+    known = known[origin[known] < len(stands)]
+    stands[origin[known]] = known
+    inside = captured >= 0
+    before[inside] = stands[captured[inside]]
+    # Frames nobody captured are unmerged pages' own, if they have one.
+    own = np.flatnonzero(~inside & ((where & (PAGELESS | IN_STABLE)) == 0))
+    before[own] = frame[own]
+    rest = np.flatnonzero(before < 0)
+    alone = captured[rest] < 0
+    names = np.where(alone, -1 - rest, captured[rest])
+    _, number = np.unique(names, return_inverse=True)
+    before[rest] = len(content) + number
+    grown = np.full(len(content) + int(number.max(initial=-1)) + 1, -1, np.int32)
     grown[: len(content)] = content
-    before = stands[classes].astype(np.int32)
-    beyond = before >= len(content)
-    grown[before[beyond]] = np.where(
-        where[beyond] & PAGELESS, 0, content[frame[beyond]]
-    )
+    zero = (where[rest] & PAGELESS) != 0
+    grown[before[rest]] = np.where(zero, 0, content[frame[rest]])
     return before, frame.astype(np.int32), grown
-
-
-@jit
-def _place(classes, frame, where, stands, taken, fresh):
-    for merged in range(2):
-        for row in range(len(classes)):
-            one = classes[row]
-            if stands[one] >= 0 or where[row] & PAGELESS or taken[frame[row]]:
-                continue
-            if (where[row] & IN_STABLE != 0) == (merged == 1):
-                stands[one] = frame[row]
-                taken[frame[row]] = True
-    for row in range(len(classes)):
-        if stands[classes[row]] < 0:
-            stands[classes[row]] = fresh
-            fresh += 1
-    return fresh

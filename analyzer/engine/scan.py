@@ -115,12 +115,12 @@ def scan(
             items += 1
             was |= HAS_ITEM
             where[i] = was
-        if stable_resets and was & BROKEN and was & IN_STABLE:
-            if nodes[state.left[i], DISSOLVED]:
-                was &= _UNSTABLE_ONLY
-                where[i] = was
-                checksum[i] = NEVER_SEEN
-                age[i] = skips[i] = 0
+        broken = was & (BROKEN | IN_STABLE) == (BROKEN | IN_STABLE)
+        if stable_resets and broken and nodes[state.left[i], DISSOLVED]:
+            was &= _UNSTABLE_ONLY
+            where[i] = was
+            checksum[i] = NEVER_SEEN
+            age[i] = skips[i] = 0
         page = frame[i]
         merged = was & FORKED and node_of[page]
         if smart_scan and not merged and not (stable_resets and was & IN_STABLE):

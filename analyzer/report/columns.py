@@ -17,6 +17,7 @@ from analyzer.report.units import (
     NOTHING,
     bytes_text,
     count_text,
+    duration_text,
     pages_text,
     percent_text,
     profit_text,
@@ -37,6 +38,8 @@ class Unit(Enum):
     BYTES = auto()
     PROFIT = auto()
     """Bytes, gain or loss: always with a sign."""
+    DURATION = auto()
+    """Nanoseconds."""
     SHARE = auto()
     """0 to 1, drawn as a percentage; null where there is nothing to share."""
     PAGE_NUMBER = auto()
@@ -127,6 +130,8 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "frames": Column("frames", Unit.COUNT),
     "full_scans": Column("pass", Unit.NUMBER, adds_up=False),
     "wakeups": Column("wakeups", Unit.COUNT, adds_up=False),
+    "time_ns": Column("time", Unit.DURATION, adds_up=False),
+    "cpu_ns": Column("CPU", Unit.DURATION, adds_up=False),
     "pages_scanned": Column("scanned", Unit.COUNT, adds_up=False),
     "pages_skipped": Column("skipped", Unit.COUNT, adds_up=False),
     "pages_shared": Column("shared", Unit.COUNT, adds_up=False),
@@ -228,6 +233,8 @@ TABLES: Final[Mapping[str, Table]] = {
         {
             "full_scans": 0,
             "wakeups": 9,
+            "time_ns": 12,
+            "cpu_ns": 13,
             "pages_scanned": 5,
             "pages_skipped": 6,
             "pages_shared": 4,
@@ -317,6 +324,8 @@ def _cell(unit: Unit, value: Any) -> str:
             return bytes_text(value)
         case Unit.PROFIT:
             return profit_text(value)
+        case Unit.DURATION:
+            return duration_text(value // 1_000_000)
         case Unit.SHARE:
             return percent_text(value)
         case Unit.PAGE_NUMBER:

@@ -17,6 +17,7 @@ import polars as pl
 from analyzer.report.columns import TABLES, ranked
 from analyzer.report.escape import printable
 from analyzer.report.layout import Layout
+from analyzer.report.summary import cost_of
 from analyzer.result import ReplayResult, Savings, TraceInfo
 from traces.schema import PAGE_SIZE
 
@@ -34,6 +35,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "generated_by": generated_by(),
         "trace": trace_object(result.trace),
         "knobs": result.knobs.as_files(),
+        "kernel_profile": result.profile,
         "policy": result.policy,
         "settled": result.settled,
         "counters": result.counters._asdict(),
@@ -41,6 +43,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "ideal": result.ideal._asdict(),
         "sharing": result.sharing._asdict(),
         "composition": result.composition._asdict(),
+        "cost": _cost_object(result),
         "passes": _objects(result.passes),
         "workloads": _objects(result.workloads),
         "processes": _objects(result.processes),
@@ -50,6 +53,22 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
     if layout.by == "mapping":
         document["mappings"] = _objects(result.mappings)
     return json_text(document)
+
+
+def _cost_object(result: ReplayResult) -> dict[str, Any] | None:
+    """`cost`: estimates all; null where there was no scan."""
+    cost = cost_of(result)
+    if cost is None:
+        return None
+    return {
+        "estimate": True,
+        "source": result.costs,
+        "cpu_ns": cost.cpu_ns,
+        "time_ns": cost.time_ns,
+        "cpu_share": cost.cpu_share,
+        "time_to_percent_ns": {str(k): v for k, v in cost.reached_ns.items()},
+        "pages_scanned_per_page_saved": cost.scanned_per_page_saved,
+    }
 
 
 def replay_csv(result: ReplayResult, layout: Layout) -> str:

@@ -1,7 +1,7 @@
 """What a result comes to, in sentences: the same words in every readable format."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -22,6 +22,18 @@ _OFFERS: Final = {
     "all": "every compatible mapping, as if all had called PR_SET_MEMORY_MERGE",
     "captured": "only the mappings that were mergeable when captured",
 }
+
+
+class Cost(NamedTuple):
+    """What ksmd's work costs: estimated from the costs of a page."""
+
+    cpu_ns: int
+    time_ns: int
+    cpu_share: float
+    """ksmd's CPU time per simulated time: 1.0 is a whole CPU."""
+    reached_ns: dict[int, int]
+    """Percent of the final merging → simulated time until it was first reached."""
+    scanned_per_page_saved: float | None
 
 
 def pages_saved(result: ReplayResult) -> int:
@@ -59,7 +71,10 @@ def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
         yield "split", f"{pages_text(split)} of zero pages by splitting huge pages"
     yield "offered", _OFFERS.get(result.policy, printable(result.policy))
     yield "knobs", _knobs(result.knobs)
+    yield "ksmd", _ksmd(result)
     yield "scans", _scans(result)
+    if cost := _cost(result):
+        yield "cost", cost
     yield "trace", _trace(result.trace)
 
 
@@ -110,15 +125,71 @@ def _knobs(knobs: KsmKnobs) -> str:
     return f"{', '.join(changed)} (else the kernel's defaults)"
 
 
+def _ksmd(result: ReplayResult) -> str:
+    return f"as in Linux {result.profile}"
+
+
 def _scans(result: ReplayResult) -> str:
     scans = result.passes.height
     wakeups = int(result.passes["wakeups"][-1]) if scans else 0
-    asleep = duration_text(wakeups * result.knobs.sleep_millisecs)
-    ending = "nothing left to merge" if result.settled else "more may merge"
+    if result.trace.epochs > 1:
+        ending = "the trace ends there"
+    else:
+        ending = "nothing left to merge" if result.settled else "more may merge"
     return (
         f"{_counted(scans, 'full scan')}, {_counted(wakeups, 'wake-up')}, "
-        f"{asleep} asleep; {ending}"
+        f"{_lasting(result.passes['time_ns'][-1] if scans else 0)}; {ending}"
     )
+
+
+def _cost(result: ReplayResult) -> str:
+    """ksmd's CPU time and how soon it pays; an estimate, and called one."""
+    cost = cost_of(result)
+    if cost is None:
+        return ""
+    each = cost.scanned_per_page_saved
+    per_page = "" if each is None else f"; {each:.1f} pages scanned per page saved"
+    origin = result.costs.partition(",")[0]
+    return printable(
+        f"estimated {_lasting(cost.cpu_ns)} of CPU, {cost.cpu_share:.1%} of one; "
+        f"{_reached(cost)}{per_page} (costs of a page: {origin})"
+    )
+
+
+def _reached(cost: Cost) -> str:
+    if not cost.reached_ns:
+        return "nothing saved"
+    times = [_lasting(time) for time in cost.reached_ns.values()]
+    percents = "/".join(map(str, cost.reached_ns))
+    when = times[0] if len(set(times)) == 1 else "/".join(times)
+    return f"{percents} % of the savings after {when}"
+
+
+def cost_of(result: ReplayResult) -> Cost | None:
+    """None where there was no scan."""
+    if not result.passes.height:
+        return None
+    last = result.passes.row(-1, named=True)
+    merged = result.passes.select(
+        pl.col("pages_sharing") + pl.col("ksm_zero_pages")
+    ).to_series()
+    reached = {}
+    if merged[-1] > 0:
+        for percent in (50, 90, 99):
+            enough = (merged * 100 >= percent * merged[-1]).arg_true()
+            reached[percent] = int(result.passes["time_ns"][int(enough[0])])
+    saved = pages_saved(result)
+    return Cost(
+        cpu_ns=last["cpu_ns"],
+        time_ns=last["time_ns"],
+        cpu_share=last["cpu_ns"] / last["time_ns"] if last["time_ns"] else 0.0,
+        reached_ns=reached,
+        scanned_per_page_saved=last["pages_scanned"] / saved if saved > 0 else None,
+    )
+
+
+def _lasting(nanoseconds: int) -> str:
+    return duration_text(nanoseconds // 1_000_000)
 
 
 def _trace(trace: TraceInfo) -> str:

@@ -80,7 +80,7 @@ def rewritten(saved: Path, path: Path, changes: dict[bytes, bytes | None]) -> Pa
         ({FORMAT_KEY: b"\xff"}, "result format"),
         ({RESULT_KEY: None}, "damaged"),
         ({RESULT_KEY: b"[]"}, "expected an object"),
-        ({RESULT_KEY: b"{}"}, "has no 'policy'"),
+        ({RESULT_KEY: b"{}"}, "has no 'profile'"),
         ({RESULT_KEY: b"[" * 100_000}, "damaged"),
         ({b"ksm_analyze.table.kinds.0": None}, "no table 'kinds'"),
         ({b"ksm_analyze.table.kinds.0": b"!"}, "'kinds' is damaged"),
