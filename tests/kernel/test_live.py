@@ -15,7 +15,7 @@ from analyzer.knobs import SYSFS, KsmKnobs
 from analyzer.live import ksmd as ksmd_module
 from analyzer.live import offer
 from analyzer.live.calibration import calibrate
-from analyzer.live.ksmd import KHUGEPAGED, read
+from analyzer.live.ksmd import KHUGEPAGED, Ksmd, read
 from analyzer.live.programs import Program, stopped, workload
 from analyzer.live.proof import prove
 from traces.capture import procfs
@@ -162,6 +162,26 @@ def test_among_others_only_what_is_surely_ours_is_compared(busy_ksmd: int) -> No
     assert any("in use" in note for note in proof.notes)
     assert settings() == before
     assert procfs.ksm_stat(busy_ksmd)["ksm_merging_pages"] == merged
+
+
+def test_watching_a_program_shows_what_ksmd_does_with_it(tmp_path: Path) -> None:
+    said = tmp_path / "stderr"
+    program = [sys.executable, "-c", "from analyzer.cli import main; main()", "run"]
+    watch = ["--watch", "--interval", "0.1", "--", sys.executable, "-c", RUNNING]
+    with (
+        Ksmd() as ksmd,
+        said.open("w") as stderr,
+        subprocess.Popen([*program, *watch], stderr=stderr) as watched,
+    ):
+        time.sleep(1)
+        ksmd.full_scan()
+        ksmd.full_scan()
+        time.sleep(0.5)
+        watched.terminate()
+        assert watched.wait(10) == 128 + signal.SIGTERM
+    last = said.read_text().splitlines()[-1].split()
+    merged = int(last[3].replace(",", ""))
+    assert merged >= 3_000_000 // 4096 - 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

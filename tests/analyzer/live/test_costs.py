@@ -1,6 +1,8 @@
 """Where ksmd's costs come from: the user's calibration, or a stated default."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -84,3 +86,12 @@ def test_without_a_configured_folder_it_is_the_usual_one(
     monkeypatch.setenv("HOME", "/home/someone")
     usual = Path("/home/someone/.config/ksm-analyze/costs.json")
     assert path_of_calibration() == usual
+
+
+@pytest.mark.parametrize("module", ["analyzer.costs", "analyzer.live.watch"])
+def test_what_commands_read_as_they_start_is_light(module: str) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"numpy", "polars", "pyarrow", "numba"} & set(run.stdout.split())
