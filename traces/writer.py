@@ -173,10 +173,12 @@ class TraceWriter:
         number = len(self._processes)
         first = len(self._mappings)
         span = {"first_epoch": epoch, "last_epoch": epoch}
-        self._processes.append(_row(PROCESSES, process, process=number, **span))
+        self._processes.append(row_of(PROCESSES, process, process=number, **span))
         for offset, mapping in enumerate(mappings):
             self._mappings.append(
-                _row(MAPPINGS, mapping, mapping=first + offset, process=number, **span)
+                row_of(
+                    MAPPINGS, mapping, mapping=first + offset, process=number, **span
+                )
             )
         return first
 
@@ -253,7 +255,10 @@ def _repeated(values: list[str], lengths: npt.NDArray[np.int64]) -> pa.Array:
     )
 
 
-def _row(schema: pa.Schema, given: Mapping[str, Any], **numbers: int) -> dict[str, Any]:
+def row_of(
+    schema: pa.Schema, given: Mapping[str, Any], **numbers: int
+) -> dict[str, Any]:
+    """A row of a side table: *given* and *numbers*, and what is left out unknown."""
     row = {field.name: _unknown(field.type) for field in schema}
     strange = given.keys() - row.keys()
     if strange:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from analyzer.cli import series
+from analyzer.cli.series import Duration
 from traces.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ LABELS: Final = (
 """`traces.capture.workload.LABELS`, spelled again so that help stays fast."""
 
 _MOST_THREADS: Final = 4
+_SELECTORS: Final = (
+    "pids", "comms", "cgroups", "units", "users", "everything", "children",
+)  # fmt: skip
 
 
 def _selectors(command: _Command) -> _Command:
@@ -119,10 +124,29 @@ def _selectors(command: _Command) -> _Command:
     show_default=True,
     help="Of the capture, for CPU and disk.",
 )
+@click.option(
+    "--interval",
+    type=Duration(),
+    metavar="TIME",
+    help="Capture again and again, so often: 500ms, 30s, 5m, 1h.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    metavar="N",
+    help="So many times, with --interval.  [default: until ctrl-c]",
+)
+@click.option(
+    "--recover",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Make FILE of what a capture over time has left when it was killed.",
+)
 @click.option("--dry-run", is_flag=True, help="Only list what would be captured.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(
     output: Path | None,
+    recover: Path | None,
     dry_run: bool,
     quiet: bool,
     priority: str,
@@ -138,6 +162,13 @@ def command(
     unless --freeze is given. Root sees everything; others see their own processes,
     without the frames that tell shared memory from copies.
     """
+    if recover is not None:
+        _refuse_beside_recover(output, dry_run, options)
+        return series.recover(recover)
+    if options["count"] is not None and options["interval"] is None:
+        raise UsageError(
+            "--count: how often? give --interval", "such as --interval 30s"
+        )
     if output is None and not dry_run:
         raise UsageError("where to? give -o FILE", "or --dry-run to only look")
     if options["private"] and options["seed"] is not None:
@@ -155,6 +186,14 @@ def command(
     if output is None or dry_run:
         return _plan(processes, options["label_by"], workers)
     return _capture(processes, output, workers, options, quiet)
+
+
+def _refuse_beside_recover(
+    output: Path | None, dry_run: bool, options: Mapping[str, Any]
+) -> None:
+    selects = any(options[name] for name in _SELECTORS)
+    if output or dry_run or selects or options["interval"] or options["count"]:
+        raise UsageError("--recover FILE captures nothing: leave out the other options")
 
 
 def _selection(options: Mapping[str, Any]) -> Any:
@@ -190,6 +229,16 @@ def _capture(
         freeze=options["freeze"],
         freeze_limit=options["freeze_limit"],
     )
+    if options["interval"] is not None:
+        return series.record(
+            _selection(options),
+            processes,
+            output,
+            settings,
+            interval=options["interval"],
+            count=options["count"],
+            quiet=quiet,
+        )
     capture = Capture(processes, settings)
     began = time.monotonic()
     about = sum(process.anon_pages for process in processes)

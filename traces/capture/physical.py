@@ -70,6 +70,10 @@ class Physical:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the open file."""
         if self._flags is not None:
             self._flags.close()
 
