@@ -4,14 +4,27 @@
 the saved results are made from its fields.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from traces.errors import InputError, UsageError
 
 SYSFS: Final = Path("/sys/kernel/mm/ksm")
+
+ADVISOR_MODES: Final = ("none", "scan-time")
+
+_AT_LEAST_ONE: Final = dict.fromkeys(
+    (
+        "advisor_max_cpu",
+        "advisor_min_pages_to_scan",
+        "advisor_max_pages_to_scan",
+        "advisor_target_scan_time",
+    ),
+    1,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +49,23 @@ class KsmKnobs:
     """Whether zero pages are mapped to the kernel's zero page instead of merged."""
     smart_scan: bool = True
     """Whether pages that stayed unmerged are skipped in some scans."""
+    advisor_mode: str = "none"
+    """`scan-time` lets the kernel set pages_to_scan after every full scan (6.8)."""
+    advisor_max_cpu: int = 70
+    """Percent of a CPU the advisor lets ksmd take."""
+    advisor_min_pages_to_scan: int = 500
+    """What the advisor starts with; later it may go below."""
+    advisor_max_pages_to_scan: int = 30000
+    advisor_target_scan_time: int = 200
+    """Seconds a full scan should take."""
 
     def __post_init__(self) -> None:
-        least = {"pages_to_scan": 1, "max_page_sharing": 2}
+        if self.advisor_mode not in ADVISOR_MODES:
+            raise UsageError(
+                f"advisor_mode is {self.advisor_mode!r}, "
+                f"expected {' or '.join(ADVISOR_MODES)}"
+            )
+        least = {"pages_to_scan": 1, "max_page_sharing": 2, **_AT_LEAST_ONE}
         for knob in fields(self):
             value = getattr(self, knob.name)
             low = least.get(knob.name, 0)
@@ -51,19 +78,24 @@ class KsmKnobs:
     def from_files(cls, files: Mapping[str, str]) -> "KsmKnobs":
         """Knobs from the contents of sysfs files; files this kernel lacks keep
         the default."""
-        values: dict[str, int] = {}
+        values: dict[str, Any] = {}
         for knob in fields(cls):
             if knob.name not in files:
                 continue
+            text = files[knob.name]
+            if knob.type is str:
+                # The kernel lists all modes, the chosen one in brackets.
+                chosen = re.search(r"\[(.+?)\]", text)
+                values[knob.name] = chosen[1] if chosen else text
+                continue
             try:
-                values[knob.name] = int(files[knob.name])
+                number = int(text)
             except ValueError as error:
                 raise InputError(
-                    f"{knob.name} holds {files[knob.name]!r}, expected a number"
+                    f"{knob.name} holds {text!r}, expected a number"
                 ) from error
-        return cls(
-            **{k: bool(v) if _is_switch(k) else v for k, v in values.items()}  # type: ignore[arg-type]
-        )
+            values[knob.name] = bool(number) if knob.type is bool else number
+        return cls(**values)
 
     @classmethod
     def from_sysfs(cls, folder: Path = SYSFS) -> "KsmKnobs":
@@ -83,10 +115,10 @@ class KsmKnobs:
             raise InputError(f"{folder}: no knobs there, this kernel has no KSM")
         return cls.from_files(files)
 
-    def as_files(self) -> dict[str, int]:
-        """File name → the integer one would write into it."""
-        return {knob.name: int(getattr(self, knob.name)) for knob in fields(self)}
-
-
-def _is_switch(name: str) -> bool:
-    return any(knob.name == name and knob.type is bool for knob in fields(KsmKnobs))
+    def as_files(self) -> dict[str, int | str]:
+        """File name → what one would write into it; switches are 0 or 1."""
+        held = {knob.name: getattr(self, knob.name) for knob in fields(self)}
+        return {
+            name: value if isinstance(value, str) else int(value)
+            for name, value in held.items()
+        }

@@ -32,6 +32,7 @@ from analyzer.engine.steady import ZERO, steady
 from analyzer.host import Host, joined, load, load_digests, open_traces
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
+from analyzer.pace import Pace
 from analyzer.policy import MergePolicy
 from analyzer.profile import PROFILES, Profile, chosen_profile
 from analyzer.result import Pass, ReplayResult, TraceInfo
@@ -174,6 +175,7 @@ class Run:
         self.host, self.knobs, self.policy = host, knobs, policy
         self.profile, self.costs = profile, costs or Costs.default()
         self.time_ns = self.cpu_ns = 0
+        self.pace = Pace(knobs)
         offered = policy.offered(host.mappings)[host.mapping]
         lengths = np.diff(host.start)
         self.offered: npt.NDArray[np.bool_] = offered
@@ -219,14 +221,16 @@ class Run:
             steady=int(before[SHARED] + before[SHARING]),
             merged=int(grown[SHARED] + grown[SHARING] + grown[ZERO_PAGES]),
         )
+        lasted = wakeups * sleep_ns(self.knobs.sleep_millisecs) + work
         self.wakeups += wakeups
         self.cpu_ns += work
-        self.time_ns += wakeups * sleep_ns(self.knobs.sleep_millisecs) + work
+        self.time_ns += lasted
+        self.pace.after_scan(lasted, work)
 
     def settings(self) -> dict[str, Any]:
         """The arguments of `kernel.wake_up` beside the state."""
         return {
-            "pages_to_scan": self.knobs.pages_to_scan,
+            "pages_to_scan": self.pace.pages_to_scan,
             "max_page_sharing": self.knobs.max_page_sharing,
             "use_zero_pages": self.knobs.use_zero_pages,
             "smart_scan": self.knobs.smart_scan,

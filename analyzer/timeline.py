@@ -21,6 +21,7 @@ from analyzer.host import ENGINE_COLUMNS, Host, joined, joined_chunks
 from analyzer.knobs import KsmKnobs
 from analyzer.machine import Machine
 from analyzer.outcome import Outcome
+from analyzer.pace import Pace
 from analyzer.policy import MergePolicy
 from analyzer.profile import Profile
 from analyzer.result import Pass
@@ -58,6 +59,10 @@ class Timeline:
         self.time_ns = 0
         self.cpu_ns = 0
         self.settled = False
+        self._knobs = knobs
+        self._pace = Pace(knobs)
+        self._scan_began = (0, 0)
+        self.machine.knobs = self._pace.applied(knobs)
         self._zero = np.int64(traces[0].facts.zero_digest)
         self._numbering = Numbering(self._zero.view(np.uint64))
         self._offered = policy.offered(self.mappings)
@@ -135,6 +140,11 @@ class Timeline:
         self.cpu_ns += work
         self.time_ns += wakeups * sleep + work
         machine.now = self.time_ns // NS_PER_MS
+        if ended:
+            time, cpu = self._scan_began
+            self._pace.after_scan(self.time_ns - time, self.cpu_ns - cpu)
+            machine.knobs = self._pace.applied(self._knobs)
+            self._scan_began = self.time_ns, self.cpu_ns
         return ended
 
     def _take_over(self, epoch: int) -> None:
@@ -247,7 +257,7 @@ class Timeline:
         )
         return Outcome(
             host=host,
-            knobs=self.machine.knobs,
+            knobs=self._knobs,
             policy=str(self.policy),
             profile=self.machine.profile.name,
             costs=self.costs.source,

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from analyzer.knobs import KsmKnobs
+from analyzer.knobs import ADVISOR_MODES, KsmKnobs
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -20,6 +20,11 @@ KNOB_HELP: Final[Mapping[str, str]] = {
     "merge_across_nodes": "merge pages of different NUMA nodes",
     "use_zero_pages": "map zero pages to the kernel's zero page",
     "smart_scan": "skip pages that stayed unmerged in some scans",
+    "advisor_mode": "scan-time sets pages_to_scan after every full scan",
+    "advisor_max_cpu": "percent of a CPU the advisor lets ksmd take",
+    "advisor_min_pages_to_scan": "what the advisor starts with",
+    "advisor_max_pages_to_scan": "the most it sets",
+    "advisor_target_scan_time": "seconds a full scan should take",
 }
 """Knob → what it does, in a line; analyzer/knobs.py says it at length."""
 
@@ -46,10 +51,11 @@ def knob_options(command: _Command) -> _Command:
             )
         else:
             text = KNOB_HELP[knob.name]
+            mode = knob.type is str
             made = click.option(
                 f"--{option}",
-                type=int,
-                metavar="N",
+                type=click.Choice(ADVISOR_MODES) if mode else int,
+                metavar=None if mode else "N",
                 help=f"{text[0].upper()}{text[1:]}.  [default: {usual}]",
             )
         command = made(command)

@@ -8,35 +8,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from analyzer.counters import process_profit
-from analyzer.engine.kernel import full_scan
-from analyzer.host import Host, load, open_traces
+from analyzer.host import Host
 from analyzer.knobs import KsmKnobs
 from analyzer.live import taping
 from analyzer.live.afterwards import unwinding
 from analyzer.live.agreement import Proof, Row
 from analyzer.live.ksmd import Ksmd, exclusively, require_ksmd, use_by_others
+from analyzer.live.model import Captured, Model, model_of, read
 from analyzer.live.programs import builtin, stopped, unlike_any_other
 from analyzer.live.subjects import held_still
 from analyzer.live.taping import Said
-from analyzer.policy import MergePolicy, Offer
-from analyzer.profile import profile_of
-from analyzer.replay import Run
+from analyzer.profile import chosen_profile, profile_of
 from traces.capture import procfs
 from traces.capture.live import Capture, Settings
 from traces.capture.procfs import Gone
 from traces.capture.select import Selection, select
 from traces.errors import InputError
 from traces.table import replacing
-from traces.trace import Trace
-
-_MODEL: Final = "6.18"
-"""The kernel whose ksmd `Run` simulates."""
 
 
 class _Stage(NamedTuple):
@@ -71,6 +61,7 @@ def prove(
     back. Whatever happens, all settings are put back as they were.
     """
     require_ksmd()
+    profile = chosen_profile(None, os.uname().release)
     with unwinding(), exclusively(), ExitStack() as stack:
         used = use_by_others(pids or ())
         if used and not even_if_in_use:
@@ -88,20 +79,21 @@ def prove(
             stage = stack.enter_context(_among_others())
         else:
             stage = stack.enter_context(_alone(pids, knobs))
-        model, vpn = _captured(stage, knobs)
-        rows, said = _side_by_side(stage, model, full_scans)
+        captured = _captured(stage)
+        model = model_of(captured, knobs, profile)
+        rows, said = _side_by_side(stage, captured.host, model, full_scans)
     if record is not None:
-        _write(record, model, vpn, said)
+        _write(record, captured, knobs, said)
     return Proof(
         kernel=os.uname().release,
-        profile=_MODEL,
+        profile=profile.name,
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         knobs=_settings(knobs),
         full_scans=full_scans,
-        processes=tuple(_names(model.host)),
-        pages=len(model.state.where),
+        processes=tuple(_names(captured.host)),
+        pages=int(captured.offered.sum()),
         rows=tuple(rows),
-        notes=tuple(_notes(model, used)),
+        notes=tuple(_notes(captured.host, knobs, used)),
     )
 
 
@@ -122,45 +114,40 @@ def _among_others() -> Iterator[_Stage]:
             yield _Stage(ksmd, still, alone=False)
 
 
-def _captured(stage: _Stage, knobs: KsmKnobs) -> tuple[Run, npt.NDArray[np.int64]]:
-    """The simulated ksmd before its first scan, and every row's page number."""
+def _captured(stage: _Stage) -> Captured:
     with tempfile.TemporaryDirectory(prefix="ksm-analyze-") as folder:
         path = Path(folder) / "trace.parquet"
         chosen = select(Selection(pids=frozenset(stage.pids)))
         for _ in Capture(chosen, Settings()).write(path):
             pass
-        model = Run(load(open_traces([path])), knobs, MergePolicy(Offer.CAPTURED))
-        vpns = [chunk["vpn"] for chunk in Trace.open(path).chunks(["vpn"])]
-    if model.host.processes.height < len(stage.pids):
+        captured = read(path)
+    if captured.host.processes.height < len(stage.pids):
         raise InputError("not all processes could be captured")
-    return model, np.concatenate(vpns).astype(np.int64)
+    return captured
 
 
 def _side_by_side(
-    stage: _Stage, model: Run, full_scans: int
+    stage: _Stage, host: Host, model: Model, full_scans: int
 ) -> tuple[list[Row], list[Said]]:
     rows: list[Row] = []
     said: list[Said] = []
-    pids = model.host.processes["pid"].to_list()
-    names = _names(model.host)
+    whose = ["", *_names(host)]
     for number in range(1, full_scans + 1):
         stage.ksmd.full_scan()
-        full_scan(model.state, **model.settings())
+        model.full_scan()
         machine = stage.ksmd.counters() if stage.alone else {}
-        processes = [_stat(stage.ksmd, pid) for pid in pids]
+        processes = [_stat(stage.ksmd, pid) for pid in host.processes["pid"]]
         said.append((machine, processes))
-        counters = model.counters()._asdict()
-        rows += [
-            Row(number, name, "", value, counters[name])
-            for name, value in machine.items()
-        ]
-        for name, kernel, figures in zip(
-            names, processes, _figures(model), strict=True
+        for name, kernel, simulated in zip(
+            whose,
+            [machine, *processes],
+            [model.counters(), *model.processes()],
+            strict=True,
         ):
             rows += [
-                Row(number, figure, name, value, figures[figure])
+                Row(number, figure, name, value, simulated[figure])
                 for figure, value in kernel.items()
-                if figure in figures
+                if figure in simulated
             ]
     return rows, said
 
@@ -174,46 +161,29 @@ def _stat(ksmd: Ksmd, pid: int) -> dict[str, int]:
     return ksmd.process(pid)
 
 
-def _figures(model: Run) -> Iterator[dict[str, int]]:
-    """Each process's /proc/PID/ksm_stat."""
-    for items, merging, zero, _ in model.per_process().tolist():
-        yield {
-            "ksm_rmap_items": items,
-            "ksm_merging_pages": merging,
-            "ksm_zero_pages": zero,
-            "ksm_process_profit": process_profit(merging, zero, items),
-        }
-
-
 def _names(host: Host) -> list[str]:
     comms = host.processes["comm"].to_list()
     return [f"P{number} {comm}" for number, comm in enumerate(comms)]
 
 
-def _settings(knobs: KsmKnobs) -> dict[str, int]:
+def _settings(knobs: KsmKnobs) -> dict[str, int | str]:
     """All knobs but the pace, which the driver sets."""
     pace = ("pages_to_scan", "sleep_millisecs")
     return {name: n for name, n in knobs.as_files().items() if name not in pace}
 
 
-def _notes(model: Run, used: str | None) -> Iterator[str]:
+def _notes(host: Host, knobs: KsmKnobs, used: str | None) -> Iterator[str]:
     try:
-        host = profile_of(os.uname().release).name
+        profile_of(os.uname().release)
     except InputError as error:
-        yield f"the model's ksmd is that of Linux {_MODEL}; {error}"
-    else:
-        if host != _MODEL:
-            yield (
-                f"this kernel's ksmd is that of Linux {host}; the model's, of "
-                f"{_MODEL}, does some things differently"
-            )
+        yield f"{error}; simulated is the newest that is known"
     if used:
         yield (
             f"{used}: only figures of processes started for the proof were compared, "
             "under the host's own settings; the machine's figures hold pages of others"
         )
-    folio, zero = model.host.folio, model.host.zero_rows()
-    if folio is not None and model.knobs.use_zero_pages and (zero & (folio >= 0)).any():
+    zero = host.zero_rows()
+    if host.folio is not None and knobs.use_zero_pages and zero[host.folio >= 0].any():
         yield (
             "zero pages lie in huge pages: in the scan that splits one, a few pages "
             "may merge a scan later in the kernel than in the model, which has no "
@@ -222,10 +192,9 @@ def _notes(model: Run, used: str | None) -> Iterator[str]:
 
 
 def _write(
-    record: Path, model: Run, vpn: npt.NDArray[np.int64], said: Sequence[Said]
+    record: Path, captured: Captured, knobs: KsmKnobs, said: Sequence[Said]
 ) -> None:
-    rows = model.rows if model.rows is not None else np.ones(model.host.rows, np.bool_)
-    processes = taping.snapshot(model.host, vpn, rows)
-    document = taping.recording(os.uname().release, model.knobs, processes, said)
+    processes = taping.snapshot(*captured)
+    document = taping.recording(os.uname().release, knobs, processes, said)
     with replacing(record) as temporary:
         temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n")
