@@ -271,6 +271,8 @@ class Machine:
         state.totals[slots.CHAINS] -= np.count_nonzero(empty)
         state.trees[:, slots.UNSTABLE_SCAN] = NONE
         state.totals[slots.FULL_SCANS] = 0
+        # Scans are numbered from the beginning again.
+        state.born[:] = 0
         self.cursor = None
         self._idle = False
 
