@@ -39,7 +39,7 @@ class Proof:
     """The kernel version whose ksmd was simulated."""
     measured_at: str
     """ISO 8601, UTC."""
-    knobs: dict[str, int | str]
+    knobs: dict[str, int]
     """Under which both ran."""
     full_scans: int
     processes: tuple[str, ...]

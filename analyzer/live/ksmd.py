@@ -51,6 +51,16 @@ _LOST_AFTER: Final = 2.0
 the new sleep_millisecs just before it falls asleep."""
 
 
+def standing(knobs: KsmKnobs) -> dict[str, int]:
+    """File → value of those knobs that say what ksmd does, not how fast: the pace is
+    the driver's."""
+    return {
+        name: int(value)
+        for name, value in knobs.as_files().items()
+        if name not in _PACE and not name.startswith("advisor_")
+    }
+
+
 def require_ksmd() -> None:
     """Raises InputError where this process cannot drive ksmd: no KSM, or not root."""
     if not SYSFS.is_dir():
@@ -201,8 +211,8 @@ class Ksmd:
         if (SYSFS / "advisor_mode").exists():
             _write("advisor_mode", "none")
         if self._alone:
-            for name, value in self._knobs.as_files().items():
-                if name not in _PACE and (SYSFS / name).exists():
+            for name, value in standing(self._knobs).items():
+                if (SYSFS / name).exists():
                     _write(name, value)
             # A huge page that ksmd has split must stay split.
             if KHUGEPAGED.exists():

@@ -15,7 +15,13 @@ from analyzer.knobs import KsmKnobs
 from analyzer.live import taping
 from analyzer.live.afterwards import unwinding
 from analyzer.live.agreement import Proof, Row
-from analyzer.live.ksmd import Ksmd, exclusively, require_ksmd, use_by_others
+from analyzer.live.ksmd import (
+    Ksmd,
+    exclusively,
+    require_ksmd,
+    standing,
+    use_by_others,
+)
 from analyzer.live.model import Captured, Model, model_of, read
 from analyzer.live.programs import builtin, stopped, unlike_any_other
 from analyzer.live.subjects import held_still
@@ -62,6 +68,7 @@ def prove(
     """
     require_ksmd()
     profile = chosen_profile(None, os.uname().release)
+    knobs = _without_pace(knobs)
     with unwinding(), exclusively(), ExitStack() as stack:
         used = use_by_others(pids or ())
         if used and not even_if_in_use:
@@ -75,7 +82,7 @@ def prove(
                 "without --pid, processes of our own are compared",
             )
         if used:
-            knobs = KsmKnobs.from_sysfs()
+            knobs = _without_pace(KsmKnobs.from_sysfs())
             stage = stack.enter_context(_among_others())
         else:
             stage = stack.enter_context(_alone(pids, knobs))
@@ -88,7 +95,7 @@ def prove(
         kernel=os.uname().release,
         profile=profile.name,
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        knobs=_settings(knobs),
+        knobs=standing(knobs),
         full_scans=full_scans,
         processes=tuple(_names(captured.host)),
         pages=int(captured.offered.sum()),
@@ -166,10 +173,9 @@ def _names(host: Host) -> list[str]:
     return [f"P{number} {comm}" for number, comm in enumerate(comms)]
 
 
-def _settings(knobs: KsmKnobs) -> dict[str, int | str]:
-    """All knobs but the pace, which the driver sets."""
-    pace = ("pages_to_scan", "sleep_millisecs")
-    return {name: n for name, n in knobs.as_files().items() if name not in pace}
+def _without_pace(knobs: KsmKnobs) -> KsmKnobs:
+    """Both sides make whole scans; how many wake-ups they take is of no account."""
+    return KsmKnobs.from_files({name: str(n) for name, n in standing(knobs).items()})
 
 
 def _notes(host: Host, knobs: KsmKnobs, used: str | None) -> Iterator[str]:
@@ -195,6 +201,7 @@ def _write(
     record: Path, captured: Captured, knobs: KsmKnobs, said: Sequence[Said]
 ) -> None:
     processes = taping.snapshot(*captured)
-    document = taping.recording(os.uname().release, knobs, processes, said)
+    settings = standing(knobs)
+    document = taping.recording(os.uname().release, settings, processes, said)
     with replacing(record) as temporary:
         temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n")

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from analyzer.counters import RMAP_ITEM_SIZE
 from analyzer.host import Host
-from analyzer.knobs import KsmKnobs
 from traces.schema import PAGE_SIZE, UNKNOWN
 
 Figures = Mapping[str, int]
@@ -18,9 +17,12 @@ Said = tuple[Figures, Sequence[Figures]]
 
 
 def recording(
-    kernel: str, knobs: KsmKnobs, snapshot: list[dict[str, Any]], said: Sequence[Said]
+    kernel: str, knobs: Figures, snapshot: list[dict[str, Any]], said: Sequence[Said]
 ) -> dict[str, Any]:
-    """The document: a snapshot, and one full scan for each of *said*."""
+    """The document: a snapshot, and one full scan for each of *said*.
+
+    *knobs* hold no pages_to_scan: every wake-up goes through the whole list.
+    """
     names = [process["proc"] for process in snapshot]
     observed = [
         {
@@ -36,12 +38,7 @@ def recording(
         "kernel": kernel,
         "page_size": PAGE_SIZE,
         "rmap_item_size": RMAP_ITEM_SIZE,
-        # The driver lets every wake-up go through the whole list.
-        "knobs": {
-            name: value
-            for name, value in knobs.as_files().items()
-            if name not in ("pages_to_scan", "sleep_millisecs")
-        },
+        "knobs": dict(knobs),
         "steps": [
             {"op": "snapshot", "note": note, "procs": snapshot},
             {"op": "scan", "n": len(observed), "observed": observed},

@@ -16,6 +16,7 @@ from analyzer.live import ksmd as ksmd_module
 from analyzer.live import offer
 from analyzer.live.calibration import calibrate
 from analyzer.live.ksmd import KHUGEPAGED, Ksmd, read
+from analyzer.live.model import Played
 from analyzer.live.programs import Program, stopped, workload
 from analyzer.live.proof import prove
 from traces.capture import procfs
@@ -93,6 +94,16 @@ def test_a_proof_agrees_and_can_be_kept(use_zero_pages: bool, tmp_path: Path) ->
     last = {row.figure: row.kernel for row in proof.rows if not row.process}
     assert scan["observed"][-1]["global"] == last
     assert document["knobs"]["use_zero_pages"] == use_zero_pages
+
+
+@pytest.mark.usefixtures("ksmd_is_the_models")
+def test_the_machine_of_older_kernels_agrees_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("analyzer.live.proof.model_of", Played)
+    proof = prove(None, KsmKnobs(use_zero_pages=True), 4, None, False)
+    assert [row for row in proof.rows if not row.agrees] == []
+    assert proof.agrees
 
 
 @pytest.mark.usefixtures("ksmd_is_the_models")
