@@ -130,7 +130,7 @@ def recover(output: Path) -> int:
     partial = Partial(output)
     count = len(partial.epochs())
     partial.join()
-    note(f"{output}: made of the {count} epochs in {partial.folder}")
+    note(f"{output}: made of {count} epochs")
     return 0
 
 
