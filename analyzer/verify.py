@@ -7,7 +7,6 @@ hold, and docs/model.md explains them. Every other difference is a failure.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
 from typing import Final, NamedTuple
 
 from analyzer.machine import Machine
@@ -99,23 +98,29 @@ def verify(recording: Recording) -> Verdict:
     Raises InputError for an event that the simulated kernel refuses.
     """
     machine = Machine(recording.knobs, recording.profile)
-    steps = []
-    for number, seen in groupby(play(recording, machine), lambda each: each.step):
-        turns = list(seen)
-        rows = [row for each in turns for row in _compared(each)]
-        steps.append(
-            StepVerdict(
-                step=number,
-                op=recording.steps[number - 1].op,
-                turns=len(turns),
-                figures=len(rows),
-                differences=tuple(row for row in rows if row.by),
-            )
-        )
-    return Verdict(recording, tuple(steps))
+    rows: dict[int, list[Difference]] = {}
+    apart = False
+    for seen in play(recording, machine):
+        compared = list(_compared(seen, apart))
+        rows.setdefault(seen.step, []).extend(compared)
+        differs = any(row.by for row in compared if row.figure not in _CHAIN_FIGURES)
+        # What went another way in mid-scan is seen until both are level again.
+        apart = differs and (apart or seen.disturbed)
+    return Verdict(recording, tuple(_step(recording, *each) for each in rows.items()))
 
 
-def _compared(seen: Observation) -> Iterator[Difference]:
+def _step(recording: Recording, number: int, rows: list[Difference]) -> StepVerdict:
+    step = recording.steps[number - 1]
+    return StepVerdict(
+        step=number,
+        op=step.op,
+        turns=len(step.seen),
+        figures=len(rows),
+        differences=tuple(row for row in rows if row.by),
+    )
+
+
+def _compared(seen: Observation, apart: bool) -> Iterator[Difference]:
     """Every figure that both sides have, equal ones too."""
     places = {"": (seen.seen.machine, seen.figures.machine)}
     for proc, stat in seen.seen.processes.items():
@@ -123,15 +128,15 @@ def _compared(seen: Observation) -> Iterator[Difference]:
     for process, (kernel, simulated) in places.items():
         for figure, value in kernel.items():
             if figure in simulated:
-                residue = _residue(seen, figure)
+                known = _residue(seen, figure, apart)
                 yield Difference(
-                    seen.turn, process, figure, value, simulated[figure], residue
+                    seen.turn, process, figure, value, simulated[figure], known
                 )
 
 
-def _residue(seen: Observation, figure: str) -> Residue | None:
-    if seen.disturbed:
-        return Residue.MID_SCAN
+def _residue(seen: Observation, figure: str, apart: bool) -> Residue | None:
     if seen.churned and figure in _CHAIN_FIGURES:
         return Residue.CHAINS
+    if seen.disturbed or apart:
+        return Residue.MID_SCAN
     return None
