@@ -1,6 +1,7 @@
 """`ksm-analyze verify`: the proof that the simulated ksmd does what a real one does."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,8 +34,8 @@ _LIVE_ONLY: Final = ("pids", "full_scans", "record", "even_if_in_use", "from_sys
 @click.option(
     "--live",
     is_flag=True,
-    help="Instead of replaying recordings, let this machine's own ksmd scan processes "
-    "and compare; as root.",
+    help="Instead of replaying recordings, let this machine's own ksmd scan, and "
+    "compare; as root.",
 )
 @click.option(
     "--pid",
@@ -42,7 +43,8 @@ _LIVE_ONLY: Final = ("pids", "full_scans", "record", "even_if_in_use", "from_sys
     type=click.IntRange(1),
     multiple=True,
     metavar="PID",
-    help="With --live: a process to scan; can be given again.",
+    help="With --live: a process to scan, and another; else programs are started for "
+    "it.",
 )
 @click.option(
     "--full-scans",
@@ -59,7 +61,8 @@ _LIVE_ONLY: Final = ("pids", "full_scans", "record", "even_if_in_use", "from_sys
 @click.option(
     "--even-if-in-use",
     is_flag=True,
-    help="With --live: also where KSM is in use; merged pages are un-merged first.",
+    help="With --live: also where others use KSM; then its settings stay, and only "
+    "processes of our own are compared.",
 )
 @knob_options
 @click.option(
@@ -116,8 +119,12 @@ def _verdicts(recordings: Sequence["Recording"]) -> list["Verdict"]:
     from analyzer.engine.compiling import announce
     from analyzer.verify import verify
 
-    with announce(lambda: note("compiling the engine, first run only…")):
+    with announce(_compiling):
         return [verify(recording) for recording in recordings]
+
+
+def _compiling() -> None:
+    note("compiling the engine, first run only…")
 
 
 def _drawn(verdicts: Sequence["Verdict"], form: str, steps: bool) -> str:
@@ -133,15 +140,16 @@ def _live(recordings: Sequence[Path], form: str, options: dict[str, Any]) -> Exi
     if recordings:
         raise UsageError("--live replays no recordings", hint="leave one of them out")
     _refuse(options, ["strict", "steps"], "with --live")
-    if not options["pids"]:
-        raise UsageError("--live needs processes", hint="say --pid PID")
     knobs = knobs_of(options)
     check_writable(options["record"])
-    with working("letting ksmd scan"):
-        from importlib import import_module
+    with ExitStack() as stack:
+        stack.enter_context(working("letting ksmd scan"))
+        from analyzer.engine.compiling import announce
+        from analyzer.live.proof import prove
 
-        proof = import_module("analyzer.live.proof").prove(
-            options["pids"],
+        stack.enter_context(announce(_compiling))
+        proof = prove(
+            options["pids"] or None,
             knobs,
             options["full_scans"] or _SCANS,
             options["record"],

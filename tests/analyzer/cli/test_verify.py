@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from analyzer.cli import program
+from analyzer.knobs import KsmKnobs
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "analyzer" / "recordings"
@@ -95,7 +99,6 @@ def test_json_goes_to_a_file(tmp_path):
         (["--pid", "1"], "--pid has no meaning without --live"),
         (["--pages-to-scan", "9"], "--pages-to-scan has no meaning without --live"),
         (["--live", FORK], "--live replays no recordings"),
-        (["--live"], "--live needs processes"),
         (["--live", "--pid", "1", "--strict"], "--strict has no meaning with --live"),
     ],
 )
@@ -103,3 +106,51 @@ def test_options_that_contradict_each_other_are_refused(arguments, complaint):
     ran = ksm(*arguments)
     assert ran.returncode == 2
     assert complaint in ran.stderr
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """`prove` as the command calls it; what it answers is `told["agrees"]`."""
+    told = {"agrees": True}
+
+    class Proof:
+        agrees = property(lambda _: told["agrees"])
+
+        def text(self):
+            return "a proof\n"
+
+        def as_dict(self):
+            return {"schema": "proof"}
+
+    def prove(*arguments):
+        told["arguments"] = arguments
+        return Proof()
+
+    monkeypatch.setattr("analyzer.live.proof.prove", prove)
+    return told
+
+
+def live(*arguments):
+    return CliRunner().invoke(
+        program, ["verify", "--live", *map(str, arguments)], standalone_mode=False
+    )
+
+
+def test_live_hands_over_what_was_asked_for(told, tmp_path):
+    record = tmp_path / "run.json"
+    ran = live("--pid", 7, "--pid", 8, "--record", record, "--pages-to-scan", 9)
+    assert (ran.return_value, ran.stdout) == (0, "a proof\n")
+    knobs = KsmKnobs(pages_to_scan=9)
+    assert told["arguments"] == ((7, 8), knobs, 10, record, False)
+
+
+def test_live_without_processes_lets_the_proof_choose(told):
+    assert live("--full-scans", 3, "--even-if-in-use").return_value == 0
+    assert told["arguments"] == (None, KsmKnobs(), 3, None, True)
+
+
+def test_live_answers_no_where_figures_differ(told):
+    told["agrees"] = False
+    ran = live("--format", "json")
+    assert ran.return_value == 1
+    assert json.loads(ran.stdout) == {"schema": "proof"}
