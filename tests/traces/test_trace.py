@@ -333,6 +333,15 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
         pass
 
 
+def test_a_device_is_left_in_its_place() -> None:
+    with (
+        pytest.raises(OutputError, match="no regular file"),
+        TraceWriter(Path("/dev/null")),
+    ):
+        pass
+    assert Path("/dev/null").is_char_device()
+
+
 def test_a_full_disk_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,8 @@
 """Physical frames → opaque numbers, and what the kernel says about each frame.
 
 Needs CAP_SYS_ADMIN (the frame numbers in pagemap) and root (/proc/kpageflags). A
-physical address never leaves this module: frames and large folios are numbered in
-order of first sight, which tells nothing about where they lie and compresses well.
+physical address is never stored: frames and large folios are numbered in order of first
+sight, which tells nothing about where they lie and compresses well.
 """
 
 import os

@@ -208,12 +208,13 @@ class Capture:
         rows = np.flatnonzero(there & found.eligible & ~unmarked)
         flags = np.where(content.fill[rows], PageFlag.FILL, 0)
         flags |= np.where(found.ksm[rows], PageFlag.KSM, 0)
+        frame, folio = self._physical.number(found, rows)
         pages = Pages(
             mapping=piece.mapping[rows] + np.int32(subject.first_mapping),
             vpn=piece.vpns[rows],
             digest=content.digest[rows],
-            frame=found.frame[rows],
-            folio=found.folio[rows],
+            frame=frame,
+            folio=folio,
             nid=found.nid[rows],
             flags=flags.astype(np.uint16),
         )

@@ -22,7 +22,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from traces.capture.frames import FirstSight
 from traces.errors import InputError, KsmAnalyzeError, OutputError
 from traces.schema import (
     FACTS_KEY,
@@ -222,19 +221,12 @@ def _table(values: Mapping[bytes, bytes], name: str) -> pl.DataFrame:
 def _join(epochs: Sequence[_Footer], path: Path) -> None:
     processes, process_of = _processes(epochs)
     mappings, mapping_of = _mappings(epochs, processes, process_of)
-    frames, folios = FirstSight(), FirstSight()
     with TraceWriter(path) as writer:
         writer.announce(processes.to_dicts(), mappings.to_dicts())
         for number, epoch in enumerate(epochs):
             writer.begin_epoch(epoch.t_ns, "delta" if number else "complete")
             for pages in _rows(epoch.path):
-                writer.add_pages(
-                    pages._replace(
-                        mapping=mapping_of[pages.mapping],
-                        frame=_numbered(frames, pages.frame),
-                        folio=_numbered(folios, pages.folio).astype(np.int32),
-                    )
-                )
+                writer.add_pages(pages._replace(mapping=mapping_of[pages.mapping]))
             writer.end_epoch(epoch.duration_ns)
         writer.finish(epochs[-1].facts)
 
@@ -317,14 +309,3 @@ def _rows(path: Path) -> Iterator[Pages]:
                 yield Pages._make(table[name].to_numpy() for name in Pages._fields)
     except DAMAGE as error:
         raise InputError(f"{path}: {first_line(error)}") from error
-
-
-def _numbered(seen: FirstSight, numbers: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """*numbers* anew in order of first sight; unknown ones stay unknown.
-
-    Some numbers given during the capture were of pages that were then not stored.
-    """
-    known = np.flatnonzero(numbers >= 0)
-    anew = np.full(len(numbers), UNKNOWN, np.int64)
-    anew[known] = seen.number(numbers[known].astype(np.int64))
-    return anew

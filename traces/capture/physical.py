@@ -28,8 +28,7 @@ Entries = npt.NDArray[np.uint64]
 
 
 class Found(NamedTuple):
-    """What the kernel says of pages, an element each: columns of the trace's rows,
-    and which of the pages are to be rows."""
+    """What the kernel says of pages, an element each, and which are to be rows."""
 
     present: npt.NDArray[np.bool_]
     """False for pages that have gone since they were found."""
@@ -40,8 +39,10 @@ class Found(NamedTuple):
     """Other processes map it too, and it may be the shared zero page for all the
     kernel says."""
     ksm: npt.NDArray[np.bool_]
-    frame: npt.NDArray[np.int64]
-    folio: npt.NDArray[np.int32]
+    pfn: npt.NDArray[np.int64]
+    """The physical frame; -1 where it is unknown. For `Physical.number`."""
+    head: npt.NDArray[np.int64]
+    """The first frame of the large folio it is part of; -1 for none."""
     nid: npt.NDArray[np.int8]
 
 
@@ -82,16 +83,15 @@ class Physical:
         return self._frames.fresh(count)
 
     def find(self, entries: Entries) -> Found:
-        """Look up and number pages by their pagemap *entries*."""
+        """Look up pages by their pagemap *entries*."""
         count = len(entries)
         nothing = np.zeros(count, bool)
         present = (entries & np.uint64(PRESENT)) != 0
         shared = (entries & np.uint64(EXCLUSIVE)) == 0
-        folio = np.full(count, UNKNOWN, np.int32)
+        head = np.full(count, UNKNOWN, np.int64)
         if self._flags is None:
-            frame = np.full(count, UNKNOWN, np.int64)
             nid = self._nodes.of(None, count)
-            return Found(present, ~nothing, shared, nothing, frame, folio, nid)
+            return Found(present, ~nothing, shared, nothing, head, head, nid)
 
         pfn = (entries & np.uint64(FRAME_MASK)).astype(np.int64)
         eligible = ~present | (pfn != self._zero_frame)
@@ -103,15 +103,30 @@ class Physical:
         present[asked[~anonymous]] = False
         ksm = nothing.copy()
         ksm[asked] = (facts.flags & np.uint64(KSM)) != 0
-        rows = np.flatnonzero(present & eligible & (self._own_frames | ~ksm))
+        head[asked] = np.where(anonymous, facts.head, UNKNOWN)
+        nid = self._nodes.of(pfn, count)
+        return Found(present, eligible, nothing, ksm, pfn, head, nid)
+
+    def number(
+        self, found: Found, rows: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """The frames and folios of some *rows* of *found*, those that are stored.
+
+        Only they get numbers, so that there are no more of these than rows.
+        """
+        pfn, ksm, head = found.pfn[rows], found.ksm[rows], found.head[rows]
+        folio = np.full(len(rows), UNKNOWN, np.int32)
+        if self._flags is None:
+            return pfn, folio
+        large = head >= 0
+        folio[large] = self._folios.number(head[large])
         # A replay starts as after run=2, where every mapping of a page that ksmd had
         # merged has a copy of its own.
-        frame = np.full(count, UNKNOWN, np.int64)
-        frame[rows] = self._frames.number(pfn[rows], ksm[rows])
-        large = np.flatnonzero(anonymous & (facts.head >= 0))
-        folio[asked[large]] = self._folios.number(facts.head[large])
-        nid = self._nodes.of(pfn, count)
-        return Found(present, eligible, nothing, ksm, frame, folio, nid)
+        if self._own_frames:
+            return self._frames.number(pfn, ksm), folio
+        frame = np.full(len(rows), UNKNOWN, np.int64)
+        frame[~ksm] = self._frames.number(pfn[~ksm])
+        return frame, folio
 
 
 def _page_flags() -> PageFlags | None:

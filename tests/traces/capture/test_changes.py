@@ -24,7 +24,7 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         self.partial = Partial(path)
         self.partial.create()
-        self._fresh = 10_000
+        self._fresh = 1000
         self.changes = Changes(self._numbers)
         self.epochs = 0
 
@@ -135,7 +135,7 @@ def test_a_merged_page_keeps_its_own_frame(recorder):
     trace = recorder.join()
     assert trace.epochs["rows"].to_list() == [2, 0, 1, 1]
     frames = [row["frame"] for epoch in range(4) for row in rows_of(trace, epoch)]
-    assert frames == [0, 1, 2, 3]
+    assert frames == [1000, 1001, 1, 1002]
 
 
 def test_processes_and_mappings_that_vanish_take_their_pages_along(recorder):

@@ -359,6 +359,9 @@ sys.stdin.readline()
     assert set(rows) == set(range(32, 64))
     assert trace.processes[0]["lost_pages"] >= 32
     assert trace.facts.skipped["pages lost to a race"] >= 32
+    # Pages that are not stored take no number: a reader expects less than rows.
+    seen = list(dict.fromkeys(row["frame"] for row in trace.rows))
+    assert seen == (list(range(len(seen))) if ROOT else [-1])
 
 
 def test_a_process_that_exits_while_read_is_counted_and_the_rest_is_kept(

@@ -260,8 +260,8 @@ def test_a_process_that_exits_ends_it(start, run, file, partial):
         code, said = run("--pid", child.pid, "-o", file, "--interval", "50ms")
     assert code == 0
     assert said.count(f"--pid {child.pid}: has exited") == 1
-    last = Trace.open(file).processes["last_epoch"].to_list()
-    assert last == [Trace.open(file).epochs.height - 2]
+    (last,) = Trace.open(file).processes["last_epoch"].to_list()
+    assert last < Trace.open(file).epochs.height - 1
 
 
 @pytest.mark.parametrize(
