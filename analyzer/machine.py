@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.counters import KsmCounters, general_profit, process_profit
-from analyzer.engine import events, slots
+from analyzer.engine import events, slots, unstable
 from analyzer.engine.scan import scan
 from analyzer.engine.slots import NONE, Settings, State
 from analyzer.engine.stable import dissolve, leave, sweep
@@ -85,8 +85,12 @@ class _Route:
 class Machine:
     """Processes and ksmd under *knobs*, as the kernel of *profile* behaves."""
 
-    def __init__(self, knobs: KsmKnobs, profile: Profile) -> None:
-        self.knobs, self.profile = knobs, profile
+    def __init__(
+        self, knobs: KsmKnobs, profile: Profile, ordered: bool = False
+    ) -> None:
+        """*ordered* says that contents sort as the bytes of their pages do; then the
+        unstable tree is walked as the kernel walks it."""
+        self.knobs, self.profile, self.ordered = knobs, profile, ordered
         self.processes: dict[str, Process] = {}
         self.list: list[Process] = []
         """ksmd's list of processes (ksm_mm_head), in order."""
@@ -271,6 +275,7 @@ class Machine:
         state.totals[slots.CHAINS] -= np.count_nonzero(empty)
         state.trees[:, slots.UNSTABLE_SCAN] = NONE
         state.totals[slots.FULL_SCANS] = 0
+        state.tree[:] = 0
         # Scans are numbered from the beginning again.
         state.born[:] = 0
         self.cursor = None
@@ -465,6 +470,8 @@ class Machine:
             return True
         route = self._planned()
         first = self._position(route)
+        if self.ordered and self.cursor is None:
+            unstable.clear(self._room().tree)
         done, left = scan(
             self._room(),
             route.sequence,
@@ -710,6 +717,11 @@ class Machine:
 
     def _ensure_contents(self) -> None:
         self._ensure_trees(len(self._contents))
+        known = len(self._state.order)
+        if self.ordered and known < len(self._contents):
+            new = np.array(list(self._contents)[known:], np.int64)
+            order = np.concatenate([self._state.order, new])
+            self._state = self._state._replace(order=order)
 
     def _ensure_captured(self, frames: int) -> None:
         slots_now = len(self._state.where)
@@ -749,6 +761,10 @@ class Machine:
             nodes = np.zeros((2 * wanted, slots.NODE_COLUMNS), np.int32)
             nodes[: len(state.nodes)] = state.nodes
             self._state = self._state._replace(nodes=nodes)
+        if self.ordered and self._used_slots >= len(state.tree):
+            tree = np.zeros((2 * self._used_slots + 1, unstable.COLUMNS), np.int32)
+            tree[: len(state.tree)] = state.tree
+            self._state = self._state._replace(tree=tree)
         self._state = self._folio_slots(self._state)
         return self._state
 
@@ -816,4 +832,6 @@ def _empty_state() -> State:
         pruned=zeros(np.int64),
         nodes=np.zeros((64, slots.NODE_COLUMNS), np.int32),
         totals=np.zeros(slots.TOTALS, np.int64),
+        order=np.empty(0, np.int64),
+        tree=np.empty((0, unstable.COLUMNS), np.int32),
     )

@@ -52,6 +52,7 @@ from analyzer.engine.slots import (
     State,
 )
 from analyzer.engine.stable import has_room, insert, join, leave, look
+from analyzer.engine.unstable import ABANDONED, meet, remove
 
 _OUT: Final = np.uint16(0xFFFF - IN_UNSTABLE)
 _NO_ITEM: Final = np.uint16(0xFFFF - HAS_ITEM)
@@ -84,6 +85,7 @@ def scan(
     stable_first, stable_resets = settings.stable_first, settings.stable_resets
     listed = len(sequence) > 0
     births = len(state.born) > 0
+    ordered = len(state.tree) > 0
     scan_number = totals[FULL_SCANS]
     given = budget
     # Kept in registers: one array store per page would halve the speed.
@@ -223,7 +225,16 @@ def scan(
                 changes += 1
                 continue
         # unstable_tree_search_insert()
-        if trees[bytes_, UNSTABLE_SCAN] != scan_number:
+        if ordered:
+            met = meet(state, i, page)
+            if met == ABANDONED:
+                continue
+            if met == NONE:
+                where[i] |= IN_UNSTABLE
+                unshared += 1
+                continue
+            trees[bytes_, UNSTABLE_SLOT] = met
+        elif trees[bytes_, UNSTABLE_SCAN] != scan_number:
             trees[bytes_, UNSTABLE_SLOT] = i
             trees[bytes_, UNSTABLE_SCAN] = scan_number
             where[i] |= IN_UNSTABLE
@@ -247,6 +258,8 @@ def scan(
         other_page = frame[other]
         # stable_tree_insert()
         trees[bytes_, UNSTABLE_SCAN] = NONE
+        if ordered:
+            remove(state, other)
         if trees[bytes_, HEAD] == NONE or (
             trees[bytes_, CHAIN]
             and trees[bytes_, OPEN] == 0

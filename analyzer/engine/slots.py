@@ -121,6 +121,10 @@ class State(NamedTuple):
     nodes: npt.NDArray[np.int32]
     """[node, NODE_COLUMNS]"""
     totals: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+    """[content] sorts as the bytes do; empty where that is not known."""
+    tree: npt.NDArray[np.int32]
+    """[slot + 1, unstable.COLUMNS]; empty where the order of bytes is not known."""
 
 
 class Settings(NamedTuple):

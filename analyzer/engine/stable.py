@@ -27,6 +27,7 @@ from analyzer.engine.slots import (
     UNSTABLE_SLOT,
     UNSWEPT,
 )
+from analyzer.engine.unstable import remove
 
 
 @inlined
@@ -188,6 +189,8 @@ def leave(state, slot, settings):
             and state.trees[content, UNSTABLE_SCAN] == totals[FULL_SCANS]
         ):
             state.trees[content, UNSTABLE_SCAN] = NONE
+        if len(state.tree):
+            remove(state, slot)
         totals[UNSHARED] -= 1
         where[slot] = bits & ~IN_UNSTABLE
     elif bits & IN_STABLE:
