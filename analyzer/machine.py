@@ -98,6 +98,9 @@ class Machine:
         """Where the present scan goes on: process and page; None between scans."""
         self.now = 0
         """Milliseconds."""
+        self.zero_contents = 1
+        """Content numbers below it are zero: one for each NUMA node whose pages do
+        not merge with those of others."""
         self._contents: dict[int, int] = {0: _ZERO}
         self._loaded: dict[int, int] = {}
         self._used_slots = 0
@@ -105,6 +108,8 @@ class Machine:
         self._route: _Route | None = None
         self._captured: Vpns = np.empty(0, np.int64)
         self._holder: Slots = np.empty(0, np.int32)
+        self._head: Slots = np.empty(0, np.int32)
+        self._link: Slots = np.empty(0, np.int32)
         self._origin: Vpns = np.empty(0, np.int64)
         self._state = _empty_state()
 
@@ -363,12 +368,15 @@ class Machine:
         frames: Vpns,
         folios: Slots,
         offered: npt.NDArray[np.bool_],
+        locked: npt.NDArray[np.bool_],
+        parent: str | None = None,
     ) -> None:
         """Let ascending pages of a process be what a capture shows.
 
         *contents* are numbers of `engine.numbering`, the highest told to `reserve`
         before; *frames* captured frames or -1; *offered* says which pages lie in
-        mergeable areas. See `events.adopt`.
+        mergeable areas, *locked* which in mlocked ones; *parent* is who forked the
+        process, while it lives. See `events.adopt`.
         """
         process = self.processes[proc]
         if not len(vpns):
@@ -382,8 +390,11 @@ class Machine:
             wanted,
             contents,
             frames,
+            self._same_pages(parent, vpns),
             self._captured,
             self._holder,
+            self._head,
+            self._link,
             self._origin,
             self._settings(),
             self.cursor is not None,
@@ -395,6 +406,29 @@ class Machine:
         large = np.flatnonzero(folios >= 0)
         if len(large):
             self._put_in_folios(wanted[large], folios[large])
+            self._state.folio_locked[folios[large][locked[large]]] = True
+
+    def _same_pages(self, proc: str | None, vpns: Vpns) -> Slots:
+        """The slots of *vpns* in another process; NONE where it has no such page."""
+        found = np.full(len(vpns), NONE, np.int32)
+        process = self.processes.get(proc) if proc is not None else None
+        if process is not None and len(process.vpns):
+            places = np.searchsorted(process.vpns, vpns)
+            places[places == len(process.vpns)] = 0
+            same = process.vpns[places] == vpns
+            found[same] = process.slots[places[same]]
+        return found
+
+    def index_frames(self) -> None:
+        """Note who shares which captured frame; before the pages of an epoch."""
+        self._ensure_captured(len(self._holder))
+        events.index_frames(
+            self._state.where,
+            self._captured,
+            min(self._used_slots, len(self._captured)),
+            self._head,
+            self._link,
+        )
 
     def leave_out(self, proc: str, vpns: Vpns) -> None:
         """Pages of a process that a capture no longer shows."""
@@ -631,6 +665,7 @@ class Machine:
         if new > 0:
             state = state._replace(
                 folio_split=np.append(state.folio_split, np.zeros(new, bool)),
+                folio_locked=np.append(state.folio_locked, np.zeros(new, bool)),
                 folio_start=np.append(
                     state.folio_start, np.full(new, state.folio_start[-1])
                 ),
@@ -728,11 +763,15 @@ class Machine:
         if slots_now > len(self._captured):
             captured = np.full(slots_now, NONE, np.int64)
             captured[: len(self._captured)] = self._captured
-            self._captured = captured
+            link = np.full(slots_now, NONE, np.int32)
+            link[: len(self._link)] = self._link
+            self._captured, self._link = captured, link
         if frames > len(self._holder):
             holder = np.full(max(frames, 2 * len(self._holder)), NONE, np.int32)
             holder[: len(self._holder)] = self._holder
-            self._holder = holder
+            head = np.full(len(holder), NONE, np.int32)
+            head[: len(self._head)] = self._head
+            self._holder, self._head = holder, head
 
     def _covered(self, frames: int) -> Vpns:
         if frames > len(self._origin):
@@ -775,7 +814,7 @@ class Machine:
             use_zero_pages=knobs.use_zero_pages,
             smart_scan=knobs.smart_scan and profile.smart_scan,
             prune_ms=knobs.stable_node_chains_prune_millisecs,
-            zero_contents=1,
+            zero_contents=self.zero_contents,
             stable_first=profile.stable_first,
             count_zero_pages=profile.count_zero_pages,
             split_zero=profile.split_zero,
@@ -826,6 +865,7 @@ def _empty_state() -> State:
         born=zeros(np.int32),
         folio=np.empty(0, np.int32),
         folio_split=np.empty(0, np.bool_),
+        folio_locked=np.empty(0, np.bool_),
         folio_start=np.zeros(1, np.int64),
         folio_slots=np.empty(0, np.int32),
         trees=trees,

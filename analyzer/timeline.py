@@ -32,6 +32,10 @@ _VPN_BITS = 45
 """A page number of five-level paging; with a process number it makes one key."""
 
 
+_NODES = 64
+"""NUMA nodes told apart where they do not merge; any above count as the last."""
+
+_APART = np.uint64(0x9E3779B97F4A7C15)
 _NEVER = 1 << 62
 _SETTLED_AFTER = 2
 """Scans that processed every unmerged page and changed nothing, before it is over."""
@@ -55,6 +59,8 @@ class Timeline:
         self.processes, self.mappings = joined(traces)
         self.epochs = traces[0].epochs
         self.machine = Machine(knobs, profile)
+        locked = self.mappings["vm_flags"].str.split(" ").list.contains("lo")
+        self._locked: npt.NDArray[np.bool_] = locked.to_numpy()
         self.wakeups = 0
         self.time_ns = 0
         self.cpu_ns = 0
@@ -65,10 +71,19 @@ class Timeline:
         self.machine.knobs = self._pace.applied(knobs)
         self._zero = np.int64(traces[0].facts.zero_digest)
         self._numbering = Numbering(self._zero.view(np.uint64))
+        self._nodes_apart = not knobs.merge_across_nodes
+        self._node_of = np.zeros(0, np.uint64)
+        if self._nodes_apart:
+            nodes = np.arange(_NODES, dtype=np.uint64)
+            zeros = np.full(_NODES, self._zero.view(np.uint64))
+            self._number(zeros, nodes)
+            self.machine.zero_contents = _NODES
         self._offered = policy.offered(self.mappings)
         self._owner: npt.NDArray[np.int32] = self.mappings["process"].to_numpy()
         self._fills: dict[int, bool] = {}
         self._alive: set[int] = set()
+        self._parents: dict[int, str] = {}
+        """Process → the one that forked it."""
 
     def passes(self, limit: int | None) -> Iterator[Pass]:
         """Replay all epochs; yields after every full scan, at most *limit* times.
@@ -150,6 +165,7 @@ class Timeline:
     def _take_over(self, epoch: int) -> None:
         """Let the machine be what *epoch* shows."""
         self._end_processes(epoch)
+        self.machine.index_frames()
         for _, base, chunk in joined_chunks(self.traces, ENGINE_COLUMNS, epoch):
             chunk["mapping"] = chunk["mapping"] + np.int32(base.mapping)
             for name, offset in (("frame", base.frame), ("folio", base.folio)):
@@ -164,13 +180,24 @@ class Timeline:
         for process in processes["process"].filter(last == epoch - 1).to_list():
             self.machine.exit(str(process))
             self._alive.discard(process)
-        for process in processes["process"].filter(first == epoch).to_list():
+        born = processes.filter(first == epoch)
+        by_pid = self._alive_by_pid()
+        for process, host, ppid in born.select("process", "host", "ppid").iter_rows():
+            if (host, ppid) in by_pid:
+                self._parents[process] = str(by_pid[host, ppid])
             self.machine.spawn(str(process))
             self._alive.add(process)
             mine = self._owner == process
             if self._offered[mine].any():
                 self.machine.register(str(process))
         self._end_mappings(epoch)
+
+    def _alive_by_pid(self) -> dict[tuple[str, int], int]:
+        alive = self.processes[sorted(self._alive)]
+        return {
+            (host, pid): process
+            for process, host, pid in alive.select("process", "host", "pid").iter_rows()
+        }
 
     def _end_mappings(self, epoch: int) -> None:
         gone = self.mappings.filter(pl.col("last_epoch") == epoch - 1)
@@ -184,9 +211,9 @@ class Timeline:
         owner = self._owner[chunk["mapping"]]
         absent = (chunk["flags"] & PageFlag.ABSENT) != 0
         numbers = np.zeros(len(owner), np.int32)
-        numbers[~absent] = self._numbering.numbers(
-            chunk["digest"][~absent].view(np.uint64)
-        )
+        node = np.clip(chunk["nid"][~absent], 0, _NODES - 1).astype(np.uint64)
+        digests = chunk["digest"][~absent].view(np.uint64)
+        numbers[~absent] = self._number(digests, node)
         self.machine.reserve(len(self._numbering))
         filled = (chunk["flags"] & PageFlag.FILL) != 0
         for number in np.unique(numbers[filled]).tolist():
@@ -207,7 +234,28 @@ class Timeline:
                 chunk["frame"][order],
                 chunk["folio"][order],
                 self._offered[chunk["mapping"][order]],
+                self._locked[chunk["mapping"][order]],
+                self._parents.get(owner[lo]),
             )
+
+    def _number(
+        self, digests: npt.NDArray[np.uint64], node: npt.NDArray[np.uint64]
+    ) -> npt.NDArray[np.int32]:
+        """int32: content numbers; where nodes do not merge, equal bytes on two nodes
+        are two contents."""
+        if not self._nodes_apart:
+            return self._numbering.numbers(digests)
+        numbers = self._numbering.numbers(digests ^ node * _APART)
+        grown = np.zeros(len(self._numbering), np.uint64)
+        grown[: len(self._node_of)] = self._node_of
+        grown[numbers] = node
+        self._node_of = grown
+        return numbers
+
+    def _digests(self) -> npt.NDArray[np.uint64]:
+        """uint64: the digest of each content number."""
+        digests = self._numbering.digests
+        return digests ^ self._node_of * _APART if self._nodes_apart else digests
 
     def outcome(self) -> Outcome:
         """Where every page of the last epoch ended."""
@@ -236,7 +284,7 @@ class Timeline:
         numbers = np.where(
             where & slots.ZERO_MAPPED, 0, state.content[state.frame[mine]]
         )
-        digests = self._numbering.digests
+        digests = self._digests()
         fills = np.zeros(len(self._numbering), np.bool_)
         fills[list(self._fills)] = True
         cuts = run_starts(mapping)
@@ -268,7 +316,7 @@ class Timeline:
             after=after,
             content=content,
             contents=len(self._numbering),
-            zero_contents=1,
+            zero_contents=self.machine.zero_contents,
         )
 
     def _mapping_of(

@@ -115,8 +115,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A private (0600) file that takes *path*'s name once the block has succeeded.
 
     Nothing is left under either name when the block raises. Raises OutputError where
-    the folder cannot be written or the disk is full.
+    the folder cannot be written, the disk is full, or *path* is no regular file: a
+    rename would put one in the place of a device.
     """
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise OutputError(f"{path}: cannot be written: it is {what}")
     try:
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"

@@ -140,8 +140,11 @@ def adopt(
     slots,
     contents,
     frames,
+    parents,
     captured,
     holder,
+    head,
+    link,
     origin,
     settings,
     in_scan,
@@ -152,23 +155,24 @@ def adopt(
     A capture shows what changed, not how. A frame that another slot holds with the
     same content came by fork; a content that changed was written; a frame that changed
     under the same content is a copy on write where it was shared, else the kernel moved
-    the page, which KSM does not see. *captured* is int64[slot], the frame each was last
-    captured in, *holder* int32[captured frame] a slot that was captured in it, or -1,
-    *origin* int64[frame] the captured frame that each frame stands for, or -1.
+    the page, which KSM does not see.
+
+    *parents* are the same pages of the parent process, or -1: of several that share a
+    frame, a child has its parent's. *captured* is int64[slot], the frame each was last
+    captured in; *holder* is
+    int32[captured frame], the slot last put in it, or -1; *head* and *link* list all
+    that held it before (`index_frames`); *origin* is int64[frame], the captured frame
+    that each frame stands for, or -1.
     """
     where, frame, content = state.where, state.frame, state.content
     for k in range(len(slots)):
         slot, now = slots[k], frames[k]
         bits = where[slot]
-        other = holder[now] if now >= 0 else NONE
-        shares = (
-            other != NONE
-            and other != slot
-            and captured[other] == now
-            and not where[other] & ABSENT
-            and _content(state, other) == contents[k]
-        )
-        if not bits & ABSENT and _content(state, slot) == contents[k]:
+        other = parents[k]
+        if other == NONE or captured[other] != now or where[other] & ABSENT:
+            other = _held_by(now, slot, where, captured, holder, head, link)
+        shares = other != NONE and _holds(state, other, contents[k], settings)
+        if not bits & ABSENT and _holds(state, slot, contents[k], settings):
             common = not bits & PAGELESS and bits & FORKED
             copied = common and state.extra[frame[slot]] > 0 and not shares
             if not copied or captured[slot] == now or state.node[frame[slot]]:
@@ -197,11 +201,44 @@ def adopt(
 
 
 @jit
-def _content(state, slot):
-    """What a process reads there; the zero page's content is 0."""
+def index_frames(where, captured, slots, head, link):
+    """List the slots of every captured frame, as chains from *head* along *link*.
+
+    *head* is int32[captured frame], *link* int32[slot].
+    """
+    head[:] = NONE
+    for slot in range(slots):
+        if captured[slot] >= 0 and not where[slot] & ABSENT:
+            link[slot] = head[captured[slot]]
+            head[captured[slot]] = slot
+
+
+@jit
+def _held_by(now, slot, where, captured, holder, head, link):
+    """Another slot that is captured in frame *now*, or NONE."""
+    if now < 0:
+        return NONE
+    other = holder[now]
+    known = other != NONE and captured[other] == now and not where[other] & ABSENT
+    if known and other != slot:
+        return other
+    other = head[now]
+    while other != NONE and (captured[other] != now or where[other] & ABSENT):
+        other = link[other]
+    head[now] = other
+    while other != NONE and (
+        other == slot or captured[other] != now or where[other] & ABSENT
+    ):
+        other = link[other]
+    return other
+
+
+@jit
+def _holds(state, slot, content, settings):
+    """Whether a process reads *content* there."""
     if state.where[slot] & (KSM_ZERO | SPLIT_ZERO):
-        return 0
-    return state.content[state.frame[slot]]
+        return 0 <= content < settings.zero_contents
+    return state.content[state.frame[slot]] == content
 
 
 @jit

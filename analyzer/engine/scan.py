@@ -359,7 +359,7 @@ def split(state, page, zero_contents, split_zero):
         return False
     state.folio_split[folio] = True
     state.totals[CHANGES] += 1
-    if split_zero:
+    if split_zero and not state.folio_locked[folio]:
         for at in range(state.folio_start[folio], state.folio_start[folio + 1]):
             slot = state.folio_slots[at]
             here = state.frame[slot]

@@ -111,6 +111,8 @@ class State(NamedTuple):
     """[frame] its large folio, or NONE; empty where there is none."""
     folio_split: npt.NDArray[np.bool_]
     """[folio]"""
+    folio_locked: npt.NDArray[np.bool_]
+    """[folio] part of it is mlocked: its split gives up no zero subpage."""
     folio_start: npt.NDArray[np.int64]
     """[folio + 1] where its slots begin in folio_slots."""
     folio_slots: npt.NDArray[np.int32]
