@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.counters import KsmCounters, general_profit, process_profit
-from analyzer.engine import events, slots, unstable
+from analyzer.engine import events, redblack, slots, unstable
 from analyzer.engine.scan import scan
 from analyzer.engine.slots import NONE, Settings, State
-from analyzer.engine.stable import dissolve, leave, sweep
+from analyzer.engine.stable import dissolve, forget, leave, sweep
 from analyzer.knobs import KsmKnobs
 from analyzer.profile import Profile
 
@@ -88,8 +88,8 @@ class Machine:
     def __init__(
         self, knobs: KsmKnobs, profile: Profile, ordered: bool = False
     ) -> None:
-        """*ordered* says that contents sort as the bytes of their pages do; then the
-        unstable tree is walked as the kernel walks it."""
+        """*ordered* says that contents sort as the bytes of their pages do; then both
+        trees are walked as the kernel walks them."""
         self.knobs, self.profile, self.ordered = knobs, profile, ordered
         self.processes: dict[str, Process] = {}
         self.list: list[Process] = []
@@ -277,6 +277,8 @@ class Machine:
             state.trees[:, slots.HEAD] == NONE
         )
         state.trees[empty, slots.CHAIN] = 0
+        for content in np.flatnonzero(empty).tolist():
+            forget(state, content)
         state.totals[slots.CHAINS] -= np.count_nonzero(empty)
         state.trees[:, slots.UNSTABLE_SCAN] = NONE
         state.totals[slots.FULL_SCANS] = 0
@@ -756,7 +758,9 @@ class Machine:
         if self.ordered and known < len(self._contents):
             new = np.array(list(self._contents)[known:], np.int64)
             order = np.concatenate([self._state.order, new])
-            self._state = self._state._replace(order=order)
+            stable = np.zeros((len(order) + 1, redblack.COLUMNS), np.int32)
+            stable[: len(self._state.stable)] = self._state.stable
+            self._state = self._state._replace(order=order, stable=stable)
 
     def _ensure_captured(self, frames: int) -> None:
         slots_now = len(self._state.where)
@@ -874,4 +878,5 @@ def _empty_state() -> State:
         totals=np.zeros(slots.TOTALS, np.int64),
         order=np.empty(0, np.int64),
         tree=np.empty((0, unstable.COLUMNS), np.int32),
+        stable=np.empty((0, redblack.COLUMNS), np.int32),
     )

@@ -51,7 +51,7 @@ from analyzer.engine.slots import (
     Settings,
     State,
 )
-from analyzer.engine.stable import has_room, insert, join, leave, look
+from analyzer.engine.stable import has_room, insert, join, leave, look, search
 from analyzer.engine.unstable import ABANDONED, meet, remove
 
 _OUT: Final = np.uint16(0xFFFF - IN_UNSTABLE)
@@ -189,7 +189,9 @@ def scan(
         if not stable_first:
             node = NONE
             head = trees[bytes_, HEAD]
-            if head == NONE:
+            if ordered:
+                node = search(state, bytes_, now, settings)
+            elif head == NONE:
                 if trees[bytes_, CHAIN]:
                     look(state, bytes_, now, True, settings)
             else:
@@ -260,11 +262,14 @@ def scan(
         trees[bytes_, UNSTABLE_SCAN] = NONE
         if ordered:
             remove(state, other)
-        if trees[bytes_, HEAD] == NONE or (
-            trees[bytes_, CHAIN]
-            and trees[bytes_, OPEN] == 0
-            and not settings.old_chains
-            and nodes[trees[bytes_, HEAD], NEXT] != NONE
+        if not ordered and (
+            trees[bytes_, HEAD] == NONE
+            or (
+                trees[bytes_, CHAIN]
+                and trees[bytes_, OPEN] == 0
+                and not settings.old_chains
+                and nodes[trees[bytes_, HEAD], NEXT] != NONE
+            )
         ):
             dups += trees[bytes_, CHAIN]
             nodes[made, NEXT] = trees[bytes_, HEAD]
@@ -329,7 +334,7 @@ def _stable_first(state, i, content, now, settings):
     limit = settings.max_page_sharing
     node = NONE
     if content >= 0:
-        node = look(state, content, now, True, settings)
+        node = search(state, content, now, settings)
     joins = node != NONE and has_room(nodes, node, limit)
     leave(state, i, settings)
     if not joins:

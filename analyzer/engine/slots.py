@@ -126,7 +126,9 @@ class State(NamedTuple):
     order: npt.NDArray[np.int64]
     """[content] sorts as the bytes do; empty where that is not known."""
     tree: npt.NDArray[np.int32]
-    """[slot + 1, unstable.COLUMNS]; empty where the order of bytes is not known."""
+    """[slot + 1, unstable.COLUMNS] the unstable tree, where `order` is known."""
+    stable: npt.NDArray[np.int32]
+    """[content + 1, redblack.COLUMNS] the stable tree, where `order` is known."""
 
 
 class Settings(NamedTuple):

@@ -1,6 +1,7 @@
 """The stable tree: nodes, chains of nodes, who joins and who leaves."""
 
 from analyzer.engine.jit import inlined, jit
+from analyzer.engine.redblack import LEFT, RIGHT, erase, link
 from analyzer.engine.slots import (
     BROKEN,
     CHAIN,
@@ -61,6 +62,49 @@ def dissolve(state, node):
         nodes[before, NEXT] = nodes[node, NEXT]
     if trees[content, CHAIN]:
         totals[DUPS] -= 1
+    else:
+        forget(state, content)
+
+
+@jit
+def forget(state, content):
+    """A content has no node and no chain any more."""
+    if len(state.stable):
+        erase(state.stable, content + 1)
+
+
+@jit
+def search(state, content, now, settings):
+    """stable_tree_search(): what a page of *content* meets, or NONE.
+
+    Where the order of bytes is known the way there goes through the tree, and every
+    chain it passes is looked at.
+    """
+    if len(state.stable):
+        return _descend(state, content, now, True, settings)[0]
+    return look(state, content, now, True, settings)
+
+
+@jit
+def _descend(state, content, now, pruning, settings):
+    """The node met, or NONE and where a new one belongs: above it, on which side."""
+    tree, order = state.stable, state.order
+    at = tree[0, LEFT]
+    above = 0
+    side = LEFT
+    while at:
+        met = look(state, at - 1, now, pruning, settings)
+        if met == NONE:
+            # It was stale and is gone: the kernel starts again from the root.
+            at = tree[0, LEFT]
+            above = 0
+            continue
+        if at - 1 == content:
+            return met, above, side
+        above = at
+        side = LEFT if order[content] < order[at - 1] else RIGHT
+        at = tree[at, side]
+    return NONE, above, side
 
 
 @jit
@@ -76,6 +120,7 @@ def look(state, content, now, pruning, settings):
         if trees[content, CHAIN]:
             trees[content, CHAIN] = 0
             totals[CHAINS] -= 1
+            forget(state, content)
         return NONE
     if not trees[content, CHAIN]:
         if nodes[head, MAPS] == 0:
@@ -114,6 +159,7 @@ def look(state, content, now, pruning, settings):
     if trees[content, HEAD] == NONE:
         trees[content, CHAIN] = 0
         totals[CHAINS] -= 1
+        forget(state, content)
         return NONE
     if settings.old_chains:
         if found == NONE:
@@ -141,7 +187,12 @@ def insert(state, content, frame, now, settings):
     """stable_tree_insert(): a node without members; it hangs in a chain if it is
     not the first of its content."""
     nodes, trees, totals = state.nodes, state.trees, state.totals
-    met = look(state, content, now, False, settings)
+    if len(state.stable):
+        met, above, side = _descend(state, content, now, False, settings)
+        if met == NONE:
+            link(state.stable, content + 1, above, side)
+    else:
+        met = look(state, content, now, False, settings)
     node = totals[NODES_USED]
     totals[NODES_USED] += 1
     nodes[node, NODE_FRAME] = frame
