@@ -123,6 +123,9 @@ class Recording:
     kernel: str
     profile: Profile
     knobs: KsmKnobs
+    contents_sorted: bool = True
+    """Contents sort as the bytes of their pages do, so that the kernel's trees can be
+    walked."""
     steps: tuple[Step, ...]
     not_compared: frozenset[str] = field(default_factory=frozenset)
     """Figures it holds beyond those that are simulated."""
@@ -299,6 +302,7 @@ def _recording(document: dict[str, Any], where: str, name: str) -> Recording:
         kernel=kernel,
         profile=profile,
         knobs=knobs,
+        contents_sorted=_switch(document.get("contents_sorted", 1), "contents_sorted"),
         steps=tuple(steps),
         not_compared=frozenset(ignored),
     )

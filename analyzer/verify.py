@@ -1,7 +1,7 @@
 """Whether the simulated ksmd says what a real one said, figure by figure.
 
-Two kinds of difference are known and have a name; both come from what a trace does not
-hold, and docs/model.md explains them. Every other difference is a failure.
+Two kinds of difference are known and have a name; both come from what digests do not
+tell, and docs/model.md explains them. Every other difference is a failure.
 """
 
 from collections.abc import Iterator
@@ -97,7 +97,8 @@ def verify(recording: Recording) -> Verdict:
 
     Raises InputError for an event that the simulated kernel refuses.
     """
-    machine = Machine(recording.knobs, recording.profile, ordered=True)
+    sort = recording.contents_sorted
+    machine = Machine(recording.knobs, recording.profile, ordered=sort)
     rows: dict[int, list[Difference]] = {}
     apart = False
     for seen in play(recording, machine):

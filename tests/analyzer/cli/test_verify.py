@@ -1,5 +1,6 @@
 """`ksm-analyze verify` as people and scripts run it."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -15,7 +16,6 @@ from analyzer.knobs import KsmKnobs
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "analyzer" / "recordings"
 FORK = SHIPPED / "6.18" / "g14_fork.json.gz"
-MID_SCAN = SHIPPED / "6.18" / "g37_mid_scan_write.json.gz"
 
 
 def ksm(*arguments):
@@ -72,6 +72,18 @@ def test_a_difference_is_the_answer_no(wrong):
     assert ran.returncode == 1
     assert "pages_shared is 7 in the kernel, 0 simulated (-7)  FAILURE" in ran.stdout
     assert "error" not in ran.stderr
+
+
+def test_known_residues_fail_only_if_that_is_asked_for(tmp_path):
+    path = SHIPPED / "6.18" / "g37_mid_scan_write.json.gz"
+    document = json.loads(gzip.decompress(path.read_bytes()))
+    unsorted = tmp_path / "unsorted.json"
+    unsorted.write_text(json.dumps({**document, "contents_sorted": False}))
+    ran = ksm(unsorted)
+    assert ran.returncode == 0
+    assert "5 simulated (+3)  known: changed in mid-scan" in ran.stdout
+    assert ksm(unsorted, "--strict").returncode == 1
+    assert ksm(path, "--strict").returncode == 0
 
 
 def test_a_mistake_is_told_before_anything_is_replayed(tmp_path, wrong):
