@@ -254,7 +254,9 @@ class Machine:
         state, settings = self._state, self._settings()
         for process in list(self.list):
             if not process.exited and process.mergeable:
-                self._unmerge(process.slots)
+                # A page may have become a KSM page through a relative's area only.
+                where = state.where[process.slots]
+                self._unmerge(process.slots[(where & slots.UNOFFERED) == 0])
             for slot in process.slots[
                 (state.where[process.slots] & slots.HAS_ITEM) != 0
             ].tolist():
