@@ -799,8 +799,10 @@ class Machine:
     def _room(self) -> State:
         """The arrays, with room for whatever one scan can make."""
         state = self._state
-        # Every slot may become the second of a pair, or get a copy of its page.
-        self._ensure_frames(self._used_slots)
+        # Every slot may become the second of a pair; it may get a copy of its page
+        # where folios split, or where pages came up while a scan went on.
+        copies = len(state.folio_split) or self.cursor is not None
+        self._ensure_frames(self._used_slots if copies else 0)
         wanted = int(state.totals[slots.NODES_USED]) + self._used_slots
         if wanted > len(state.nodes):
             nodes = np.zeros((2 * wanted, slots.NODE_COLUMNS), np.int32)

@@ -80,7 +80,7 @@ class Timeline:
             self.machine.zero_contents = _NODES
         self._offered = policy.offered(self.mappings)
         self._owner: npt.NDArray[np.int32] = self.mappings["process"].to_numpy()
-        self._fills: dict[int, bool] = {}
+        self._fills: set[int] = set()
         self._alive: set[int] = set()
         self._parents: dict[int, str] = {}
         """Process → the one that forked it."""
@@ -216,8 +216,7 @@ class Timeline:
         numbers[~absent] = self._number(digests, node)
         self.machine.reserve(len(self._numbering))
         filled = (chunk["flags"] & PageFlag.FILL) != 0
-        for number in np.unique(numbers[filled]).tolist():
-            self._fills[number] = True
+        self._fills.update(numbers[filled].tolist())
         bounds = [*run_starts(owner).tolist(), len(owner)]
         for lo, hi in pairwise(bounds):
             name = str(owner[lo])

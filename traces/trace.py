@@ -126,6 +126,8 @@ class Trace:
                         raise self._out_of_order(last, first)
                     last = _row(chunk, -1)
                 yield chunk
+        # What decoding held would else stay until the next epoch needs as much.
+        pa.default_memory_pool().release_unused()
         if seen != self.rows(epoch):
             raise InputError(
                 f"{self.path}: {seen} rows in epoch {epoch}, "

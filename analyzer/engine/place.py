@@ -22,8 +22,9 @@ def place_frames(
     before = np.full(len(captured), -1, np.int32)
     mapped = np.flatnonzero((where & PAGELESS) == 0)
     stands = np.full(int(captured.max(initial=-1)) + 1, -1, np.int32)
-    used = np.unique(frame[mapped])
-    known = used[origin[used] >= 0]
+    used = np.zeros(len(content), np.bool_)
+    used[frame[mapped]] = True
+    known = np.flatnonzero(used & (origin[: len(content)] >= 0))
     known = known[origin[known] < len(stands)]
     stands[origin[known]] = known
     inside = captured >= 0

@@ -48,7 +48,7 @@ CHAIN: Final = 3
 OPEN: Final = 4
 """Its nodes that have room or are stale: without any, a walk along the chain finds
 nothing and changes nothing."""
-TREE_COLUMNS: Final = 8
+TREE_COLUMNS: Final = 5
 
 # Columns of State.nodes.
 NODE_FRAME: Final = 0
