@@ -111,7 +111,8 @@ def shortest(
 def _difference(knobs: Knobs, steps: Steps, first: Agent) -> Evidence | None:
     try:
         found = evidence(knobs, steps, first)
-    except InputError:
+    except (InputError, OSError):
+        # The kernel refuses some of what was possible in the longer sequence.
         return None
     return found if found.failures else None
 

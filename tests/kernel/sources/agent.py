@@ -135,17 +135,25 @@ def _fork(mine: socket.socket, other: socket.socket) -> socket.socket:
 
 
 def _offer_nothing_else() -> None:
-    """The interpreter may map more at any time; the second look meets what the first
-    has mapped."""
+    """To look may itself map more, which is met by the next look."""
     if _libc.prctl(_GET_MEMORY_MERGE, 0, 0, 0, 0) != 1:
         return
-    for _ in range(2):
-        with open("/proc/self/maps") as maps:  # noqa: PTH123
-            spans = [line.split(maxsplit=1)[0].split("-") for line in maps]
-        for low, high in spans:
-            start, end = int(low, 16), int(high, 16)
-            if not BASE <= start < END:
-                _libc.madvise(start, end - start, _UNMERGEABLE)
+    spans: list[tuple[int, int]] = []
+    while (now := _spans_beside()) != spans:
+        spans = now
+        for start, end in spans:
+            _libc.madvise(start, end - start, _UNMERGEABLE)
+
+
+def _spans_beside() -> list[tuple[int, int]]:
+    """Where memory is mapped outside of our areas."""
+    spans = []
+    with open("/proc/self/maps") as maps:  # noqa: PTH123
+        for line in maps:
+            low, high = line.split(maxsplit=1)[0].split("-")
+            if not BASE <= int(low, 16) < END:
+                spans.append((int(low, 16), int(high, 16)))
+    return spans
 
 
 def _address(page: int) -> int:
