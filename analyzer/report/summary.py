@@ -84,6 +84,8 @@ def nothing_offered(result: ReplayResult) -> str:
         return (
             "nothing was offered to ksmd, as no mapping was mergeable; try --policy all"
         )
+    if result.trace.epochs > 1:
+        return "no page is left at the end of the trace; see --by pass for its course"
     return "nothing was offered to ksmd: the trace holds no pages"
 
 
