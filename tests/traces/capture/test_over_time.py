@@ -91,7 +91,7 @@ def test_counts_epochs_and_tells_of_each(start, run, file):
     assert code == 0
     trace = Trace.open(file)
     assert trace.epochs["rows"].to_list()[1:] == [0]
-    assert 0.9e9 < trace.epochs["t_ns"][1] < 1.9e9
+    assert trace.epochs["t_ns"][1] > 0.9e9
     lines = said.splitlines()
     assert [line.split(":")[0] for line in lines[:2]] == ["epoch 0", "epoch 1"]
     assert f"{file}: 2 epochs, " in said
