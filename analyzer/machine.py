@@ -6,17 +6,20 @@ caller's; pages are numbers; contents are any integers, 0 being the zero page.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.address_space import Area, Process
 from analyzer.counters import KsmCounters, general_profit, process_profit
-from analyzer.engine import events, redblack, slots, unstable
+from analyzer.engine import events, slots, unstable
 from analyzer.engine.scan import scan
+from analyzer.engine.sightings import Sightings
 from analyzer.engine.slots import NONE, Settings, State
 from analyzer.engine.stable import dissolve, forget, leave, sweep
+from analyzer.engine.store import Slots, Store, Vpns
 from analyzer.knobs import KsmKnobs
 from analyzer.profile import Profile
 
@@ -25,44 +28,6 @@ HUGE_PAGES: Final = 512
 
 _ENDLESS: Final = 1 << 62
 _ZERO: Final = 0
-
-_T = TypeVar("_T", bound=np.generic)
-
-Slots = npt.NDArray[np.int32]
-Vpns = npt.NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class Area:
-    """A mapping: pages *start* to *end* of one process."""
-
-    start: int
-    end: int
-    mergeable: bool
-    huge: bool
-
-
-@dataclass(slots=True, eq=False)
-class Process:
-    """One address space, and what ksmd's list knows of it."""
-
-    name: str
-    areas: list[Area] = field(default_factory=list)
-    vpns: Vpns = field(default_factory=lambda: np.empty(0, np.int64))
-    slots: Slots = field(default_factory=lambda: np.empty(0, np.int32))
-    """[page] parallel to vpns, ascending; pages that are gone stay while they have
-    an item."""
-    read_only: set[int] = field(default_factory=set)
-    """Pages that map the shared zero page because they were only read."""
-    listed: bool = False
-    exited: bool = False
-    merge_any: bool = False
-    start: tuple[int, int, int] = (0, 0, 0)
-    """rmap_items, merging and zero pages a fork before 6.18 began to count from."""
-
-    @property
-    def mergeable(self) -> bool:
-        return any(area.mergeable for area in self.areas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +68,10 @@ class Machine:
         not merge with those of others."""
         self._contents: dict[int, int] = {0: _ZERO}
         self._loaded: dict[int, int] = {}
-        self._used_slots = 0
         self._idle = False
         self._route: _Route | None = None
-        self._captured: Vpns = np.empty(0, np.int64)
-        self._holder: Slots = np.empty(0, np.int32)
-        self._head: Slots = np.empty(0, np.int32)
-        self._link: Slots = np.empty(0, np.int32)
-        self._origin: Vpns = np.empty(0, np.int64)
-        self._state = _empty_state()
+        self._store = Store(ordered)
+        self.sightings = Sightings(self._store)
 
     # What processes do.
 
@@ -125,7 +85,7 @@ class Machine:
         offered = mergeable or process.merge_any
         process.areas.append(Area(start, start + n, offered, huge))
         # Slots whose items outlived an earlier area belong to this one now.
-        remapped = self._inside(process, start, n)
+        remapped = process.inside(start, n)
         self._state.where[remapped] &= ~np.uint16(slots.UNOFFERED)
         if offered:
             self._enter(process)
@@ -152,13 +112,13 @@ class Machine:
     def discard(self, proc: str, start: int, n: int) -> None:
         """MADV_DONTNEED."""
         process = self.processes[proc]
-        self._unmap(process, self._inside(process, start, n))
+        self._unmap(process, process.inside(start, n))
         process.read_only -= set(range(start, start + n))
 
     def munmap(self, proc: str, start: int, n: int) -> None:
         self.discard(proc, start, n)
         process = self.processes[proc]
-        self._cut(process, start, n)
+        process.cut(start, n)
         process.areas = [
             area for area in process.areas if not start <= area.start < start + n
         ]
@@ -170,7 +130,7 @@ class Machine:
     def unmerge(self, proc: str, start: int, n: int) -> None:
         """MADV_UNMERGEABLE: un-merges at once (unmerge_ksm_pages)."""
         process = self.processes[proc]
-        self._unmerge(self._inside(process, start, n))
+        self._unmerge(process.inside(start, n))
         self._offer(process, start, n, False)
 
     def prctl(self, proc: str, on: bool) -> None:
@@ -203,7 +163,7 @@ class Machine:
         where = self._state.where[parent.slots]
         kept = (where & slots.ABSENT) == 0
         made.vpns = parent.vpns[kept].copy()
-        made.slots = self._new_slots(len(made.vpns))
+        made.slots = self._store.new_slots(len(made.vpns))
         events.share(
             self._state,
             parent.slots[kept],
@@ -355,12 +315,13 @@ class Machine:
             known = self._loaded.get(frame)
             if known is None:
                 self._loaded[frame] = slot
-                self._ensure_frames(1)
-                number = self._number(content)
-                self._ensure_contents()
+                self._store.make_frames(1)
+                (number,) = self._numbers([content])
                 events.fault(self._state, slot, number, False)
                 if folio >= 0:
-                    self._put_in_folio(np.array([slot]), folio)
+                    self._store.put_in_folios(
+                        np.array([slot]), np.array([folio], np.int32)
+                    )
             else:
                 events.share(self._state, np.array([known]), np.array([slot]), True)
 
@@ -386,20 +347,14 @@ class Machine:
         if not len(vpns):
             return
         wanted = self._slots_of(process, vpns)
-        self._ensure_frames(len(wanted))
-        self._ensure_captured(int(frames.max()) + 1)
-        self._covered(len(self._state.content))
-        events.adopt(
-            self._state,
+        self._store.make_frames(len(wanted))
+        forked_from = self.processes.get(parent) if parent is not None else None
+        none = np.full(len(vpns), NONE, np.int32)
+        self.sightings.adopt(
             wanted,
             contents,
             frames,
-            self._same_pages(parent, vpns),
-            self._captured,
-            self._holder,
-            self._head,
-            self._link,
-            self._origin,
+            none if forked_from is None else forked_from.find(vpns),
             self._settings(),
             self.cursor is not None,
             self.profile.fork_copies_counters,
@@ -409,30 +364,8 @@ class Machine:
         where[wanted[~offered]] |= np.uint16(slots.UNOFFERED)
         large = np.flatnonzero(folios >= 0)
         if len(large):
-            self._put_in_folios(wanted[large], folios[large])
+            self._store.put_in_folios(wanted[large], folios[large])
             self._state.folio_locked[folios[large][locked[large]]] = True
-
-    def _same_pages(self, proc: str | None, vpns: Vpns) -> Slots:
-        """The slots of *vpns* in another process; NONE where it has no such page."""
-        found = np.full(len(vpns), NONE, np.int32)
-        process = self.processes.get(proc) if proc is not None else None
-        if process is not None and len(process.vpns):
-            places = np.searchsorted(process.vpns, vpns)
-            places[places == len(process.vpns)] = 0
-            same = process.vpns[places] == vpns
-            found[same] = process.slots[places[same]]
-        return found
-
-    def index_frames(self) -> None:
-        """Note who shares which captured frame; before the pages of an epoch."""
-        self._ensure_captured(len(self._holder))
-        events.index_frames(
-            self._state.where,
-            self._captured,
-            min(self._used_slots, len(self._captured)),
-            self._head,
-            self._link,
-        )
 
     def leave_out(self, proc: str, vpns: Vpns) -> None:
         """Pages of a process that a capture no longer shows."""
@@ -448,7 +381,7 @@ class Machine:
 
     def reserve(self, contents: int) -> None:
         """Make room for content numbers below *contents*."""
-        self._ensure_trees(contents)
+        self._store.make_trees(contents)
 
     def pages(self, proc: str) -> tuple[Vpns, Slots]:
         """The pages a process has, and their slots."""
@@ -478,16 +411,6 @@ class Machine:
             sweep(self._state, self.profile.stable_resets)
         return self._state
 
-    @property
-    def captured(self) -> Vpns:
-        """int64[slot]: the frame each page was last captured in, -1 for unknown."""
-        return self._captured
-
-    @property
-    def origin(self) -> Vpns:
-        """int64[frame]: the captured frame each stands for, or -1."""
-        return self._covered(len(self._state.content))
-
     def scan_for(self, wakeups: int) -> tuple[int, bool]:
         """Wake up *wakeups* times, or until a full scan has ended.
 
@@ -502,6 +425,10 @@ class Machine:
 
     # Below: how.
 
+    @property
+    def _state(self) -> State:
+        return self._store.state
+
     def _walk(self, budget: int) -> bool:
         if not self.list:
             self._idle = True
@@ -509,9 +436,9 @@ class Machine:
         route = self._planned()
         first = self._position(route)
         if self.ordered and self.cursor is None:
-            unstable.clear(self._room().tree)
+            unstable.clear(self._store.for_scan(self.cursor is not None).tree)
         done, left = scan(
-            self._room(),
+            self._store.for_scan(self.cursor is not None),
             route.sequence,
             first,
             len(route.sequence),
@@ -582,9 +509,8 @@ class Machine:
         self, process: Process, vpns: Sequence[int], contents: Sequence[int]
     ) -> None:
         wanted = self._slots_of(process, np.array(vpns, np.int64))
-        numbers = np.array([self._number(content) for content in contents], np.int32)
-        self._ensure_contents()
-        self._ensure_frames(len(wanted))
+        numbers = self._numbers(contents)
+        self._store.make_frames(len(wanted))
         process.read_only -= set(vpns)
         events.write(
             self._state, wanted, numbers, self._settings(), self.cursor is not None
@@ -595,7 +521,7 @@ class Machine:
         self._forget(process)
 
     def _unmerge(self, wanted: Slots) -> None:
-        self._ensure_frames(len(wanted))
+        self._store.make_frames(len(wanted))
         events.unmerge(
             self._state, wanted, _ZERO, self._settings(), self.cursor is not None
         )
@@ -604,31 +530,19 @@ class Machine:
         """Drop the pages that are gone and have no item."""
         where = self._state.where[process.slots]
         kept = ((where & slots.ABSENT) == 0) | ((where & slots.HAS_ITEM) != 0)
-        process.vpns, process.slots = process.vpns[kept], process.slots[kept]
+        process.keep(kept)
 
     def _offer(self, process: Process, start: int, n: int, on: bool) -> None:
-        self._cut(process, start, n)
+        process.cut(start, n)
         for area in process.areas:
             if start <= area.start < start + n:
                 area.mergeable = on
-        wanted = self._inside(process, start, n)
+        wanted = process.inside(start, n)
         if on:
             self._state.where[wanted] &= ~np.uint16(slots.UNOFFERED)
             self._enter(process)
         else:
             self._state.where[wanted] |= np.uint16(slots.UNOFFERED)
-
-    def _cut(self, process: Process, start: int, n: int) -> None:
-        """Let areas begin and end at the bounds of a range."""
-        for bound in (start, start + n):
-            for area in list(process.areas):
-                if area.start < bound < area.end:
-                    process.areas.append(replace(area, start=bound))
-                    area.end = bound
-
-    def _inside(self, process: Process, start: int, n: int) -> Slots:
-        lo, hi = np.searchsorted(process.vpns, [start, start + n])
-        return process.slots[lo:hi]
 
     def _present(self, process: Process) -> Vpns:
         where = self._state.where[process.slots]
@@ -651,169 +565,32 @@ class Machine:
     def _fault_huge(self, process: Process, first: int) -> None:
         pages = np.arange(first, first + HUGE_PAGES)
         wanted = self._slots_of(process, pages)
-        self._ensure_frames(HUGE_PAGES)
+        self._store.make_frames(HUGE_PAGES)
         zeros = np.zeros(HUGE_PAGES, np.int32)
         in_scan = self.cursor is not None
         events.write(self._state, wanted, zeros, self._settings(), in_scan)
-        self._put_in_folio(wanted, len(self._state.folio_split))
-
-    def _put_in_folio(self, wanted: Slots, folio: int) -> None:
-        self._put_in_folios(wanted, np.full(len(wanted), folio, np.int32))
-
-    def _put_in_folios(self, wanted: Slots, folios: Slots) -> None:
-        state = self._state
-        if not len(state.folio):
-            none = np.full(len(state.content), NONE, np.int32)
-            state = state._replace(folio=none)
-        new = int(folios.max()) + 1 - len(state.folio_split)
-        if new > 0:
-            state = state._replace(
-                folio_split=np.append(state.folio_split, np.zeros(new, bool)),
-                folio_locked=np.append(state.folio_locked, np.zeros(new, bool)),
-                folio_start=np.append(
-                    state.folio_start, np.full(new, state.folio_start[-1])
-                ),
-            )
-        own = (state.where[wanted] & slots.PAGELESS) == 0
-        own &= state.node[state.frame[wanted]] == 0
-        state.folio[state.frame[wanted[own]]] = folios[own]
-        state.where[wanted[own]] |= np.uint16(slots.IN_FOLIO)
-        self._state = state
-
-    def _folio_slots(self, state: State) -> State:
-        """The slots of every folio not yet split, found anew: forks add some."""
-        if not len(state.folio_split) or state.folio_split.all():
-            return state
-        used = np.flatnonzero(
-            (state.where[: self._used_slots] & (slots.IN_FOLIO | slots.ABSENT))
-            == slots.IN_FOLIO
-        )
-        folio = state.folio[state.frame[used]]
-        used, folio = used[folio >= 0], folio[folio >= 0]
-        order = np.argsort(folio, kind="stable")
-        sizes = np.bincount(folio, minlength=len(state.folio_split))
-        return state._replace(
-            folio_slots=used[order].astype(np.int32),
-            folio_start=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
-        )
+        folio = np.full(HUGE_PAGES, len(self._state.folio_split), np.int32)
+        self._store.put_in_folios(wanted, folio)
 
     def _slots_of(self, process: Process, vpns: Vpns) -> Slots:
         """The slots of ascending *vpns*, made where there are none."""
-        places = np.searchsorted(process.vpns, vpns)
-        known = places < len(process.vpns)
-        known[known] = process.vpns[places[known]] == vpns[known]
-        if known.all():
-            return process.slots[places]
-        missing = np.unique(vpns[~known])
-        if len(missing):
-            made = self._new_slots(len(missing))
-            offered = np.zeros(len(missing), bool)
-            for area in process.areas:
-                if area.mergeable:
-                    offered |= (area.start <= missing) & (missing < area.end)
-            self._state.where[made[~offered]] |= np.uint16(slots.UNOFFERED)
-            places = np.searchsorted(process.vpns, missing)
-            process.vpns = np.insert(process.vpns, places, missing)
-            process.slots = np.insert(process.slots, places, made)
-        return process.slots[np.searchsorted(process.vpns, vpns)]
+        found = process.find(vpns)
+        missing = np.unique(vpns[found == NONE])
+        if not len(missing):
+            return found
+        made = self._store.new_slots(len(missing))
+        hidden = made[~process.offered(missing)]
+        self._state.where[hidden] |= np.uint16(slots.UNOFFERED)
+        process.insert(missing, made)
+        return process.find(vpns)
 
-    def _new_slots(self, count: int) -> Slots:
-        first = self._used_slots
-        self._used_slots += count
-        state = self._state
-        if self._used_slots > len(state.where):
-            size = max(2 * len(state.where), self._used_slots)
-            self._state = state = state._replace(
-                where=_grown(state.where, size),
-                frame=_grown(state.frame, size),
-                checksum=_grown(state.checksum, size),
-                age=_grown(state.age, size),
-                skips=_grown(state.skips, size),
-                left=_grown(state.left, size),
-            )
-        made = np.arange(first, self._used_slots, dtype=np.int32)
-        state.where[made] = slots.ABSENT
-        state.checksum[made] = slots.NEVER_SEEN
-        return made
-
-    def _ensure_frames(self, count: int) -> None:
-        state = self._state
-        wanted = int(state.totals[slots.FRAMES_USED]) + count
-        if wanted > len(state.content):
-            size = max(2 * len(state.content), wanted)
-            folio = state.folio
-            if len(folio):
-                folio = np.concatenate(
-                    [folio, np.full(size - len(folio), NONE, np.int32)]
-                )
-            self._state = state._replace(
-                content=_grown(state.content, size),
-                node=_grown(state.node, size),
-                extra=_grown(state.extra, size),
-                born=_grown(state.born, size),
-                folio=folio,
-            )
-
-    def _ensure_contents(self) -> None:
-        self._ensure_trees(len(self._contents))
-        known = len(self._state.order)
-        if self.ordered and known < len(self._contents):
-            new = np.array(list(self._contents)[known:], np.int64)
-            order = np.concatenate([self._state.order, new])
-            stable = np.zeros((len(order) + 1, redblack.COLUMNS), np.int32)
-            stable[: len(self._state.stable)] = self._state.stable
-            self._state = self._state._replace(order=order, stable=stable)
-
-    def _ensure_captured(self, frames: int) -> None:
-        slots_now = len(self._state.where)
-        if slots_now > len(self._captured):
-            captured = np.full(slots_now, NONE, np.int64)
-            captured[: len(self._captured)] = self._captured
-            link = np.full(slots_now, NONE, np.int32)
-            link[: len(self._link)] = self._link
-            self._captured, self._link = captured, link
-        if frames > len(self._holder):
-            holder = np.full(max(frames, 2 * len(self._holder)), NONE, np.int32)
-            holder[: len(self._holder)] = self._holder
-            head = np.full(len(holder), NONE, np.int32)
-            head[: len(self._head)] = self._head
-            self._holder, self._head = holder, head
-
-    def _covered(self, frames: int) -> Vpns:
-        if frames > len(self._origin):
-            origin = np.full(frames, NONE, np.int64)
-            origin[: len(self._origin)] = self._origin
-            self._origin = origin
-        return self._origin
-
-    def _ensure_trees(self, contents: int) -> None:
-        state = self._state
-        if contents > len(state.trees):
-            # A row is large and a content seldom comes back: grow by a quarter.
-            size = max(len(state.trees) * 5 // 4, contents)
-            trees = np.zeros((size, slots.TREE_COLUMNS), np.int32)
-            trees[:, [slots.HEAD, slots.UNSTABLE_SLOT, slots.UNSTABLE_SCAN]] = NONE
-            trees[: len(state.trees)] = state.trees
-            self._state = state._replace(trees=trees, pruned=_grown(state.pruned, size))
-
-    def _room(self) -> State:
-        """The arrays, with room for whatever one scan can make."""
-        state = self._state
-        # Every slot may become the second of a pair; it may get a copy of its page
-        # where folios split, or where pages came up while a scan went on.
-        copies = len(state.folio_split) or self.cursor is not None
-        self._ensure_frames(self._used_slots if copies else 0)
-        wanted = int(state.totals[slots.NODES_USED]) + self._used_slots
-        if wanted > len(state.nodes):
-            nodes = np.zeros((2 * wanted, slots.NODE_COLUMNS), np.int32)
-            nodes[: len(state.nodes)] = state.nodes
-            self._state = self._state._replace(nodes=nodes)
-        if self.ordered and self._used_slots >= len(state.tree):
-            tree = np.zeros((2 * self._used_slots + 1, unstable.COLUMNS), np.int32)
-            tree[: len(state.tree)] = state.tree
-            self._state = self._state._replace(tree=tree)
-        self._state = self._folio_slots(self._state)
-        return self._state
+    def _numbers(self, contents: Sequence[int]) -> Slots:
+        """Content numbers, and room for them."""
+        known = self._contents
+        numbers = [known.setdefault(content, len(known)) for content in contents]
+        self._store.make_trees(len(known))
+        self._store.note_order(list(known))
+        return np.array(numbers, np.int32)
 
     def _settings(self) -> Settings:
         knobs, profile = self.knobs, self.profile
@@ -830,9 +607,6 @@ class Machine:
             stable_resets=profile.stable_resets,
         )
 
-    def _number(self, content: int) -> int:
-        return self._contents.setdefault(content, len(self._contents))
-
     def _figures(self, process: Process) -> tuple[int, int, int]:
         """rmap_items, merging and zero pages as /proc shows them."""
         if self._state.totals[slots.UNSWEPT]:
@@ -846,41 +620,3 @@ class Machine:
             zero = 0
         before = process.start
         return items + before[0], merging + before[1], zero + before[2]
-
-
-def _grown(values: npt.NDArray[_T], size: int) -> npt.NDArray[_T]:
-    grown: npt.NDArray[_T] = np.zeros(size, values.dtype)
-    grown[: len(values)] = values
-    return grown
-
-
-def _empty_state() -> State:
-    def zeros(dtype: type) -> npt.NDArray[Any]:
-        return np.zeros(64, dtype)
-
-    trees = np.zeros((64, slots.TREE_COLUMNS), np.int32)
-    trees[:, [slots.HEAD, slots.UNSTABLE_SLOT, slots.UNSTABLE_SCAN]] = NONE
-    return State(
-        where=zeros(np.uint16),
-        frame=zeros(np.int32),
-        checksum=zeros(np.int32),
-        age=zeros(np.uint8),
-        skips=zeros(np.uint8),
-        left=zeros(np.int32),
-        content=zeros(np.int32),
-        node=zeros(np.int32),
-        extra=zeros(np.int32),
-        born=zeros(np.int32),
-        folio=np.empty(0, np.int32),
-        folio_split=np.empty(0, np.bool_),
-        folio_locked=np.empty(0, np.bool_),
-        folio_start=np.zeros(1, np.int64),
-        folio_slots=np.empty(0, np.int32),
-        trees=trees,
-        pruned=zeros(np.int64),
-        nodes=np.zeros((64, slots.NODE_COLUMNS), np.int32),
-        totals=np.zeros(slots.TOTALS, np.int64),
-        order=np.empty(0, np.int64),
-        tree=np.empty((0, unstable.COLUMNS), np.int32),
-        stable=np.empty((0, redblack.COLUMNS), np.int32),
-    )

@@ -165,7 +165,7 @@ class Timeline:
     def _take_over(self, epoch: int) -> None:
         """Let the machine be what *epoch* shows."""
         self._end_processes(epoch)
-        self.machine.index_frames()
+        self.machine.sightings.index_frames()
         for _, base, chunk in joined_chunks(self.traces, ENGINE_COLUMNS, epoch):
             chunk["mapping"] = chunk["mapping"] + np.int32(base.mapping)
             for name, offset in (("frame", base.frame), ("folio", base.folio)):
@@ -274,11 +274,11 @@ class Timeline:
         broken = (where & slots.BROKEN) != 0
         where = np.where(broken, where & ~np.uint16(slots.IN_STABLE), where)
         before, after, content = place_frames(
-            self.machine.captured[mine],
+            self.machine.sightings.captured[mine],
             state.frame[mine],
             where,
             state.content[: int(state.totals[slots.FRAMES_USED])],
-            self.machine.origin,
+            self.machine.sightings.origin,
         )
         numbers = np.where(
             where & slots.ZERO_MAPPED, 0, state.content[state.frame[mine]]
@@ -300,7 +300,7 @@ class Timeline:
             fill=fills[numbers],
             start=np.append(cuts, len(mapping)),
             mapping=mapping[cuts],
-            frames_known=bool((self.machine.captured[mine] != UNKNOWN).all()),
+            frames_known=bool((self.machine.sightings.captured[mine] != UNKNOWN).all()),
         )
         return Outcome(
             host=host,
