@@ -148,7 +148,13 @@ class Trace:
             raise InputError(f"{self.path}: row group {group}: null values")
         chunk: Columns = {name: table[name].to_numpy() for name in columns}
         if self.epochs.height > 1:
-            keep = chunk.pop("epoch") == epoch
+            number = chunk.pop("epoch")
+            if np.any(number[1:] < number[:-1]):
+                raise InputError(
+                    f"{self.path}: row group {group}: epochs out of order, "
+                    "expected ascending"
+                )
+            keep = number == epoch
             chunk = {name: values[keep] for name, values in chunk.items()}
         self._check_order(chunk)
         return chunk
@@ -192,6 +198,18 @@ class Trace:
                 raise InputError(
                     f"{self.path}: table {name}: column {key} does not count 0, 1, 2…"
                 )
+        times = self.epochs["t_ns"].to_numpy()
+        if np.any(times[1:] <= times[:-1]):
+            at = int(np.argmax(times[1:] <= times[:-1])) + 1
+            raise InputError(
+                f"{self.path}: epochs out of order: epoch {at} at {times[at]} ns after "
+                f"epoch {at - 1} at {times[at - 1]} ns, expected later"
+            )
+        if self.epochs.height and self.epochs["kind"][0] != "complete":
+            raise InputError(
+                f"{self.path}: epoch 0 is {self.epochs['kind'][0]!r}, "
+                "expected 'complete'"
+            )
         if self.epochs.height == 0:
             raise InputError(f"{self.path}: no epoch, expected at least one")
         owners = self.mappings["process"].to_numpy()

@@ -264,6 +264,38 @@ def test_a_flipped_bit_in_the_footer_is_refused(path: Path) -> None:
         Trace.open(path)
 
 
+def two_epochs(path: Path, first: str = "complete", second_ns: int = 10) -> Path:
+    with TraceWriter(path) as writer:
+        for t_ns, kind in ((0, first), (second_ns, "delta")):
+            writer.begin_epoch(t_ns, kind)
+            mapping = writer.add_process({}, [{}])
+            writer.add_pages(pages(mapping, "AB"))
+        writer.finish(FACTS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"second_ns": 0}, "epoch 1 at 0 ns after epoch 0 at 0 ns, expected later"),
+        ({"first": "delta"}, "epoch 0 is 'delta', expected 'complete'"),
+    ],
+)
+def test_epochs_out_of_order_are_refused(
+    tmp_path: Path, made: dict[str, str | int], message: str
+) -> None:
+    path = two_epochs(tmp_path / "t.parquet", **made)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=message):
+        Trace.open(path)
+
+
+def test_rows_of_epochs_out_of_order_are_refused(tmp_path: Path) -> None:
+    path = two_epochs(tmp_path / "t.parquet")
+    rewritten(path, replace("epoch", [0, 1, 0, 1]))
+    with pytest.raises(InputError, match="epochs out of order"):
+        list(Trace.open(path).chunks(["digest"], 1))
+
+
 def test_a_damaged_body_is_refused(path: Path) -> None:
     data = bytearray(path.read_bytes())
     chunk = pq.read_metadata(path).row_group(0).column(PAGES.names.index("digest"))
