@@ -1,8 +1,8 @@
 """Random processes under this machine's ksmd and under the model, side by side: every
 figure after every event and every wake-up is the same.
 
-All 200 cases run where KSM_ANALYZE_FUZZ_CASES says nothing else; its first seed is
-KSM_ANALYZE_FUZZ_SEED.
+KSM_ANALYZE_FUZZ_CASES says how many cases run, 200 unless it is set, and
+KSM_ANALYZE_FUZZ_SEED which is the first. 200 take half a minute on a quiet machine.
 """
 
 import os
@@ -25,7 +25,8 @@ CASES = int(os.environ.get("KSM_ANALYZE_FUZZ_CASES", "200"))
 FIRST_SEED = int(os.environ.get("KSM_ANALYZE_FUZZ_SEED", "0"))
 
 SECONDS = 90.0 * max(CASES, 200) / 200
-"""What all cases may take; the others are left out, and that is said."""
+"""What all cases may take on a busy machine: the rest is left out, and `pytest -s`
+says how many were."""
 SHRINKING = 30.0
 """Seconds spent on finding out what a failure needs."""
 
@@ -76,8 +77,9 @@ def _all(first: Agent, mid_scan: bool) -> list[Evidence]:
 
 
 def _checked(first: Agent, seed: int, mid_scan: bool) -> Evidence:
-    """A difference counts if it comes again: another program may have come to ksmd's
-    list and have left it before anybody looked."""
+    """A difference counts if it comes again. Another program may have come to ksmd's
+    list and have left it before anybody looked; and a page on its way through reclaim
+    has a reference more, so that it cannot merge just then."""
     tried = case(seed, mid_scan)
     seen = evidence(tried.knobs, tried.steps, first)
     if seen.failures:

@@ -82,8 +82,9 @@ def _started() -> Iterator[Agent]:
     ours, theirs = _sockets()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", _AGENT, str(theirs.fileno())],
+            [sys.executable, "-S", "-s", _AGENT, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
+            env={"PYTHONMALLOC": "malloc"},
         )
     try:
         agent = _agent(ours)

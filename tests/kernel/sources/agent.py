@@ -32,6 +32,10 @@ _ADVICE: Final = {"m": 12, "h": 14, "n": 15}
 _DISCARD: Final = 4
 _MERGEABLE: Final = 12
 _UNMERGEABLE: Final = 13
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+_PLENTY: Final = 1 << 25
+"""The greatest threshold that glibc takes."""
 _SET_MEMORY_MERGE: Final = 67
 _GET_MEMORY_MERGE: Final = 68
 
@@ -135,14 +139,20 @@ def _fork(mine: socket.socket, other: socket.socket) -> socket.socket:
 
 
 def _offer_nothing_else() -> None:
-    """To look may itself map more, which is met by the next look."""
-    if _libc.prctl(_GET_MEMORY_MERGE, 0, 0, 0, 0) != 1:
-        return
-    spans: list[tuple[int, int]] = []
-    while (now := _spans_beside()) != spans:
-        spans = now
-        for start, end in spans:
+    if _libc.prctl(_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1:
+        for start, end in _spans_beside():
             _libc.madvise(start, end - start, _UNMERGEABLE)
+
+
+def _keep_memory() -> None:
+    """Memory for all that is to come, never given back: what would be mapped after the
+    others were unmarked would be marked (PYTHONMALLOC=malloc leaves none to Python)."""
+    for option in _TRIM_THRESHOLD, _MMAP_THRESHOLD:
+        _libc.mallopt(option, _PLENTY)
+    _libc.malloc.restype = ctypes.c_void_p
+    _libc.free.argtypes = [ctypes.c_void_p]
+    # Below the thresholds: more would come from elsewhere, and be given back.
+    _libc.free(_libc.malloc(_PLENTY // 2))
 
 
 def _spans_beside() -> list[tuple[int, int]]:
@@ -174,5 +184,6 @@ if __name__ == "__main__":
     # Whoever ends is gone at once: nobody waits for the children of agents.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _keep_memory()
     serve(socket.socket(fileno=int(sys.argv[1])))
     os._exit(0)
