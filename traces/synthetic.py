@@ -8,7 +8,6 @@ captured host. Equal arguments give equal files, byte for byte.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from traces.errors import UsageError
 from traces.schema import ROW_GROUP_ROWS, UNKNOWN, Facts, Pages
+from traces.tool import tool
 from traces.writer import TraceWriter
 
 ZERO_DIGEST: Final = int(np.uint64(0x93D76FE148C689BA).view(np.int64))
@@ -537,15 +537,8 @@ def _facts(seed: int, frames: bool) -> Facts:
         kernel="synthetic",
         captured_at="2026-01-01T00:00:00+00:00",
         source="synthetic",
-        tool=_tool(),
+        tool=tool(),
         zero_digest=ZERO_DIGEST,
         seed_id="0",
         limits=limits,
     )
-
-
-def _tool() -> str:
-    try:
-        return f"ksm-analyze {version('ksm-analyze')}"
-    except PackageNotFoundError:
-        return "ksm-analyze"

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.engine.jit import inlined, jit
+from analyzer.engine.smart_scan import skip_age
 from analyzer.engine.state import (
     CHAINS,
     CHANGES,
@@ -108,7 +109,7 @@ def wake_up(
                         where[i] = was & _OUT
                         free += 1
                         continue
-                    skips[i] = _skip_age(years)
+                    skips[i] = skip_age(years)
             # cmp_and_merge_page()
             unshared -= was & IN_UNSTABLE
             was &= _OUT
@@ -201,16 +202,6 @@ def wake_up(
     if ended:
         totals[FULL_SCANS] += 1
     return ended
-
-
-@inlined
-def _skip_age(years: int) -> int:
-    """skip_age(): how many visits are passed over next."""
-    if years <= 3:
-        return 1
-    if years <= 5:
-        return 2
-    return 4 if years <= 8 else 8
 
 
 @inlined

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.engine.jit import inlined, jit
+from analyzer.engine.jit import jit
 from analyzer.engine.slots import (
     BROKEN,
     CHAIN,
@@ -51,6 +51,7 @@ from analyzer.engine.slots import (
     Settings,
     State,
 )
+from analyzer.engine.smart_scan import skip_age
 from analyzer.engine.stable import has_room, insert, join, leave, look, search
 from analyzer.engine.unstable import ABANDONED, meet, remove
 
@@ -140,7 +141,7 @@ def scan(
                         unshared -= was & IN_UNSTABLE
                         where[i] = was & _OUT
                     continue
-                skips[i] = _skip_age(years)
+                skips[i] = skip_age(years)
         budget -= 1
         # cmp_and_merge_page()
         bytes_ = content[page]
@@ -312,16 +313,6 @@ def scan(
     if settings.count_zero_pages:
         totals[ZERO_PAGES] += zeros
     return at, budget
-
-
-@inlined
-def _skip_age(years: int) -> int:
-    """skip_age(): how many visits are passed over next."""
-    if years <= 3:
-        return 1
-    if years <= 5:
-        return 2
-    return 4 if years <= 8 else 8
 
 
 @jit

@@ -39,6 +39,7 @@ def recording(
         "page_size": PAGE_SIZE,
         "rmap_item_size": RMAP_ITEM_SIZE,
         "knobs": dict(knobs),
+        "contents_sorted": False,
         "steps": [
             {"op": "snapshot", "note": note, "procs": snapshot},
             {"op": "scan", "n": len(observed), "observed": observed},

@@ -10,7 +10,6 @@ from analyzer.report.escape import printable
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.machine import (
     INFO_SCHEMA,
-    generated_by,
     json_text,
     savings_object,
     trace_object,
@@ -19,6 +18,7 @@ from analyzer.report.summary import pages_offered, pages_saved, stated
 from analyzer.report.units import bytes_text, count_text, pages_text, share_text
 from analyzer.result import ReplayResult, TraceInfo
 from traces.schema import Facts
+from traces.tool import tool
 
 if TYPE_CHECKING:
     from analyzer.replay import Survey
@@ -104,7 +104,7 @@ def info_json(inventory: Inventory) -> str:
     return json_text(
         {
             "schema": INFO_SCHEMA,
-            "generated_by": generated_by(),
+            "generated_by": tool(),
             "kind": inventory.kind,
             "trace": trace_object(inventory.trace),
             "zero_pages": inventory.zero_pages,

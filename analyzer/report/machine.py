@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import polars as pl
@@ -20,6 +19,7 @@ from analyzer.report.layout import Layout
 from analyzer.report.summary import cost_of
 from analyzer.result import ReplayResult, Savings, TraceInfo
 from traces.schema import PAGE_SIZE
+from traces.tool import tool
 
 REPLAY_SCHEMA: Final = "ksm-analyze/replay/1"
 """Changes its number only when a key goes or changes its meaning."""
@@ -32,7 +32,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
     they are in it only when *layout.by* asks for them."""
     document: dict[str, Any] = {
         "schema": REPLAY_SCHEMA,
-        "generated_by": generated_by(),
+        "generated_by": tool(),
         "trace": trace_object(result.trace),
         "knobs": result.knobs.as_files(),
         "kernel_profile": result.profile,
@@ -97,14 +97,6 @@ def savings_object(savings: Savings) -> dict[str, int]:
         "bytes_saved_nonzero": savings.pages_saved_nonzero * PAGE_SIZE,
         "pages_saved_by_split": savings.pages_saved_by_split,
     }
-
-
-def generated_by() -> str:
-    """This program and its version."""
-    try:
-        return f"ksm-analyze {version('ksm-analyze')}"
-    except PackageNotFoundError:
-        return "ksm-analyze"
 
 
 def json_text(document: Mapping[str, Any]) -> str:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from analyzer.report.escape import printable
-from analyzer.report.machine import generated_by, json_text
+from analyzer.report.machine import json_text
 from analyzer.verify import Difference, Residue, StepVerdict, Verdict
+from traces.tool import tool
 
 VERIFY_SCHEMA: Final = "ksm-analyze/verify/1"
 
@@ -54,7 +55,7 @@ def verdicts_json(verdicts: Sequence[Verdict]) -> str:
     return json_text(
         {
             "schema": VERIFY_SCHEMA,
-            "generated_by": generated_by(),
+            "generated_by": tool(),
             "agrees": not any(verdict.failures for verdict in verdicts),
             "figures": sum(verdict.figures for verdict in verdicts),
             "failures": sum(verdict.failures for verdict in verdicts),

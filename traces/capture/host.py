@@ -1,7 +1,6 @@
 """The machine a capture is taken on: what holds for all of its processes."""
 
 import os
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from traces.errors import InputError
@@ -40,14 +39,6 @@ def meminfo() -> dict[str, int]:
         words = rest.split()
         found[name] = int(words[0]) << (10 if words[1:] == ["kB"] else 0)
     return found
-
-
-def tool() -> str:
-    """This program and its version."""
-    try:
-        return f"ksm-analyze {version('ksm-analyze')}"
-    except PackageNotFoundError:
-        return "ksm-analyze"
 
 
 def ptrace_scope() -> int:

@@ -29,6 +29,7 @@ from traces.capture.tally import Tally, permission_hint
 from traces.digest import seed_id, zero_digest
 from traces.errors import InputError
 from traces.schema import Facts, PageFlag, Pages
+from traces.tool import tool
 from traces.writer import TraceWriter
 
 _IN_FLIGHT: Final = 4
@@ -189,7 +190,7 @@ class Capture:
         rows = [mapping_row(mapping) for mapping in subject.mappings]
         subject.first_mapping = self._sink.add_process(row, rows)
         if not self.tally.processes:
-            self._surroundings = host.ksm_files(), host.meminfo(), host.tool()
+            self._surroundings = host.ksm_files(), host.meminfo(), tool()
         self.tally.processes += 1
         self.tally.zeroed_processes += row["ksm_zero_pages"] > 0
         self.tally.skipped["pages in swap"] += row["swapped_pages"]

@@ -54,7 +54,7 @@ DRAWINGS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_the_bytes_are_the_recorded_ones(name, monkeypatch):
-    monkeypatch.setattr("analyzer.report.machine.version", lambda _: "1.2.3")
+    monkeypatch.setattr("traces.tool.version", lambda _: "1.2.3")
     drawing = DRAWINGS[name]().encode()
     if os.environ.get("UPDATE_GOLDEN"):
         (FOLDER / name).write_bytes(drawing)
@@ -62,11 +62,11 @@ def test_the_bytes_are_the_recorded_ones(name, monkeypatch):
 
 
 def test_the_version_is_this_distributions():
-    from analyzer.report.machine import generated_by
+    from traces.tool import tool
 
     try:
         version = importlib.metadata.version("ksm-analyze")
     except importlib.metadata.PackageNotFoundError:
-        assert generated_by() == "ksm-analyze"
+        assert tool() == "ksm-analyze"
     else:
-        assert generated_by() == f"ksm-analyze {version}"
+        assert tool() == f"ksm-analyze {version}"
