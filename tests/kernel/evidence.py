@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from kernel.this_machine import Agent, ThisMachine, strangers
 
+from analyzer.counters import RMAP_ITEM_SIZE
 from analyzer.recording import Recording, parse
 from analyzer.step import STANDING_STILL, Batch, Scan, UnmergeAll
 from analyzer.verify import Difference, StepVerdict, Verdict, verify
 from traces.errors import InputError
+from traces.schema import PAGE_SIZE
 
 Knobs = dict[str, int]
 Steps = list[dict[str, Any]]
@@ -131,7 +133,18 @@ class _Seen:
     turns: list[list[dict[str, Any]]] = field(default_factory=list)
     """[step][turn]"""
     passing: set[tuple[int, int]] = field(default_factory=set)
+    items: dict[str, int] = field(default_factory=dict)
+    """[process] when last seen: what ksmd may still have of it once it has ended."""
     alone: bool = False
+
+    def look(self, figures: dict[str, Any]) -> bool:
+        """Whether ksmd has items of our processes alone."""
+        for proc, stat in figures["procs"].items():
+            self.items[proc] = stat["ksm_rmap_items"]
+        machine = figures["global"]
+        saved = machine["pages_sharing"] + machine["ksm_zero_pages"]
+        items = (saved * PAGE_SIZE - machine["general_profit"]) // RMAP_ITEM_SIZE
+        return bool(items <= sum(self.items.values()))
 
     def added_to(self, steps: Steps) -> Steps:
         return [
@@ -142,6 +155,7 @@ class _Seen:
 
 def _happen(recording: Recording, first: Agent, seen: _Seen) -> None:
     scanned = churned = under_way = False
+    alone = True
     with ThisMachine(first, recording.knobs) as machine:
         for number, step in enumerate(recording.steps, 1):
             turns = []
@@ -160,8 +174,9 @@ def _happen(recording: Recording, first: Agent, seen: _Seen) -> None:
                 if churned and under_way:
                     seen.passing.add((number, turn))
                 turns.append(machine.figures())
+                alone &= seen.look(turns[-1])
             seen.turns.append(turns)
-        seen.alone = not strangers(machine.pids)
+        seen.alone = alone and not strangers(machine.pids)
 
 
 def _document(knobs: Knobs, steps: Steps) -> bytes:
