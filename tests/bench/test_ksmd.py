@@ -7,6 +7,7 @@ in which everything merges: the second, as the first only notes checksums.
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,24 +57,22 @@ def stage(ledger: Ledger, tmp_path: Path) -> Iterator[Stage]:
         Program(name, workload(name, str(half)), whole=False)
         for name in ("copies", "unique")
     ]
-    try:
-        require_ksmd()
-        clock = _clock_of_ksmd()
-        idle = exclusively(wait=ledger.full)
-        idle.__enter__()
-    except InputError as error:
-        pytest.skip(str(error))
-    try:
+    with ExitStack() as stack:
+        try:
+            require_ksmd()
+            clock = _clock_of_ksmd()
+            stack.enter_context(exclusively(wait=ledger.full))
+        except InputError as error:
+            pytest.skip(str(error))
         if used := use_by_others():
             pytest.skip(used)
-        with stopped(programs) as pids, Ksmd(KNOBS) as ksmd:
-            trace = tmp_path / "trace.parquet"
-            chosen = select(Selection(pids=frozenset(pids)))
-            for _ in Capture(chosen, Settings()).write(trace):
-                pass
-            yield Stage(ksmd, clock, trace, 2 * half, profile)
-    finally:
-        idle.__exit__(None, None, None)
+        pids = stack.enter_context(stopped(programs))
+        ksmd = stack.enter_context(Ksmd(KNOBS))
+        trace = tmp_path / "trace.parquet"
+        chosen = select(Selection(pids=frozenset(pids)))
+        for _ in Capture(chosen, Settings()).write(trace):
+            pass
+        yield Stage(ksmd, clock, trace, 2 * half, profile)
 
 
 def test_the_merging_scan_beside_the_real_one(stage: Stage, ledger: Ledger) -> None:
