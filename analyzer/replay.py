@@ -150,8 +150,8 @@ def _limits(traces: Sequence[Trace], host: Host | None) -> list[str]:
         if zero.any():
             limits.append(
                 f"{np.count_nonzero(zero)} zero pages lie in huge pages: in the scan "
-                "that splits one, a few pages may merge that the kernel merges a scan "
-                "later (it depends on the order of bytes, which a trace does not hold)"
+                "that splits one, pages may merge that the kernel merges a scan later "
+                "(it depends on the order of bytes, which a trace does not hold)"
             )
     if host is not None and not host.frames_known:
         limits.append(
