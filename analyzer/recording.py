@@ -222,10 +222,9 @@ class _Past:
         self.scanned, self.in_middle = True, not ended
 
     def forget(self) -> None:
-        """run=2 empties both trees, but for KSM pages that a process maps which has
-        left the list: the kernel gives up at the first, and chains may stay behind."""
+        """run=2 empties both trees."""
         self.scanned = self.in_middle = False
-        self.stirred = self.stirred_now = False
+        self.churned = self.stirred = self.stirred_now = False
 
     def change(self) -> None:
         self.churned |= self.scanned
