@@ -95,7 +95,8 @@ def scan(
     made = totals[NODES_USED]
     at = first
     while at < last and budget > 0:
-        i = sequence[at] if listed else at
+        # Unsigned, so that no index is tested for counting from the end.
+        i = np.uint32(sequence[np.uint64(at)] if listed else at)
         at += 1
         was = where[i]
         if was & (IN_STABLE | BROKEN | HIDDEN) == IN_STABLE:
@@ -124,7 +125,7 @@ def scan(
             where[i] = was
             checksum[i] = NEVER_SEEN
             age[i] = skips[i] = 0
-        page = frame[i]
+        page = np.uint32(frame[i])
         merged = was & FORKED and node_of[page]
         if smart_scan and not merged and not (stable_resets and was & IN_STABLE):
             # should_skip_rmap_item()
