@@ -15,7 +15,7 @@ import polars as pl
 from analyzer.engine.steady import MAX_KINDS, Segments
 from traces.errors import InputError, NotComparableError
 from traces.schema import UNKNOWN, PageFlag
-from traces.trace import Trace, run_starts
+from traces.trace import RUNS, Columns, Trace
 
 ENGINE_COLUMNS = ("mapping", "vpn", "digest", "frame", "folio", "nid", "flags")
 
@@ -127,7 +127,7 @@ def load_digests(
     runs = _Runs()
     for at, base, chunk in joined_chunks(traces, ("mapping", "digest")):
         digest[at : at + len(chunk["digest"])] = chunk["digest"]
-        runs.add(at, base.mapping, chunk["mapping"])
+        runs.add(at, base.mapping, chunk)
     start, mapping = runs.finish(rows)
     segments = _segments(start, mapping, *joined(traces))
     return digest.view(np.uint64), _zero(traces), segments
@@ -162,7 +162,7 @@ def load(traces: Sequence[Trace]) -> Host:
         frames = max(frames, base.frame + int(numbered.max(initial=UNKNOWN)) + 1)
         folio.put(rows_here, chunk["folio"], base.folio)
         nid.put(rows_here, chunk["nid"], 0)
-        runs.add(at, base.mapping, chunk["mapping"])
+        runs.add(at, base.mapping, chunk)
     start, mapping = runs.finish(rows)
     processes, mappings = joined(traces)
     unknown = np.flatnonzero(frame < 0)
@@ -239,10 +239,10 @@ class _Runs:
         self._mappings: list[npt.NDArray[np.int32]] = []
         self._last = UNKNOWN
 
-    def add(self, row: int, base: int, mapping: npt.NDArray[np.int32]) -> None:
+    def add(self, row: int, base: int, chunk: Columns) -> None:
+        mapping, cuts = chunk["mapping"], chunk[RUNS]
         if len(mapping) == 0:
             return
-        cuts = run_starts(mapping)
         if mapping[0] + base == self._last:
             cuts = cuts[1:]
         self._starts.append(cuts + row)

@@ -94,6 +94,8 @@ def run(
     for step in ksmd.passes(passes):
         tallies.add(step, ksmd.per_process())
     outcome = ksmd.outcome()
+    # Its arrays are large, and nobody needs them any more.
+    del ksmd
     return result_of(outcome, tallies, info(traces, outcome.host), contents)
 
 

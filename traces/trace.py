@@ -37,6 +37,9 @@ from traces.table import (
 Columns = dict[str, npt.NDArray[Any]]
 """Column name → values; equally long."""
 
+RUNS = "runs"
+"""Key of a chunk: where its runs of one mapping begin."""
+
 _Row = tuple[int, int]
 """(mapping, page number)"""
 
@@ -95,6 +98,7 @@ class Trace:
     def chunks(self, columns: Sequence[str], epoch: int = 0) -> Iterator[Columns]:
         """The rows of *epoch*, a row group at a time, decoded ahead in threads.
 
+        Where `mapping` is among *columns*, `runs` (int64) says where its runs begin.
         Row groups of other epochs are passed over; an epoch without rows may give no
         chunk at all. Raises InputError where the body is damaged or holds other than
         the footer says; with `mapping` among *columns* also for an unknown mapping,
@@ -160,11 +164,11 @@ class Trace:
         return chunk
 
     def _check_order(self, chunk: Columns) -> None:
-        """Whether the rows of *chunk* ascend and name mappings that exist."""
+        """Whether the rows of *chunk* ascend and name known mappings; adds RUNS."""
         mapping = chunk.get("mapping")
-        if mapping is None or len(mapping) == 0:
+        if mapping is None:
             return
-        cuts = run_starts(mapping)
+        cuts = chunk[RUNS] = run_starts(mapping)
         numbers = mapping[cuts]
         strange = numbers[(numbers < 0) | (numbers >= self.mappings.height)]
         if len(strange):
