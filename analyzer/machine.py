@@ -125,7 +125,9 @@ class Machine:
 
     def merge(self, proc: str, start: int, n: int) -> None:
         """MADV_MERGEABLE."""
-        self._offer(self.processes[proc], start, n, True)
+        process = self.processes[proc]
+        self._offer(process, start, n, True)
+        self._enter(process)
 
     def unmerge(self, proc: str, start: int, n: int) -> None:
         """MADV_UNMERGEABLE: un-merges at once (unmerge_ksm_pages)."""
@@ -141,10 +143,11 @@ class Machine:
         process.merge_any = on
         for area in list(process.areas):
             if on:
-                self.merge(proc, area.start, area.end - area.start)
+                self._offer(process, area.start, area.end - area.start, True)
             elif area.mergeable:
                 self.unmerge(proc, area.start, area.end - area.start)
         if on:
+            # Last, as a ksmd that this wakes waits for the mmap_lock held until then.
             self._enter(process)
 
     def fork(self, proc: str, child: str) -> None:
@@ -540,7 +543,6 @@ class Machine:
         wanted = process.inside(start, n)
         if on:
             self._state.where[wanted] &= ~np.uint16(slots.UNOFFERED)
-            self._enter(process)
         else:
             self._state.where[wanted] |= np.uint16(slots.UNOFFERED)
 

@@ -171,13 +171,13 @@ class Ksmd:
         if not self.profile.merge_any or process.merge_any == on:
             return
         process.merge_any = on
-        if on:
-            self._enter(process)
-        else:
+        if not on:
             for area in process.areas:
                 if area.mergeable:
                     self._unmerge(process, area.pages)
         process.areas = [replace(area, mergeable=on) for area in process.areas]
+        if on:
+            self._enter(process)
 
     def fork(self, proc: str, child: str) -> None:
         parent = self.living[proc]

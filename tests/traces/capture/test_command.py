@@ -102,7 +102,8 @@ def test_refusals_are_one_line_and_a_code(arguments, code, message, tmp_path):
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-import analyzer.cli.narration, analyzer.cli.output, analyzer.report.units
+import analyzer.cli.capture, analyzer.cli.narration, analyzer.cli.output
+import analyzer.report.units
 import traces.capture.plan, traces.capture.priority
 from traces.capture.live import Capture, Settings
 from traces.capture.select import Selection, select
