@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from events_reference import HUGE, Ksmd
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from analyzer.knobs import KsmKnobs
@@ -47,6 +47,17 @@ actions = st.one_of(
     st.tuples(st.just("sleep"), st.sampled_from([50, 200])),
     st.tuples(st.sampled_from(["pause", "unmerge_all"])),
 )
+nobody_left = [
+    ("exit", 0),
+    ("munmap", 0, 2, 2),
+    ("write", 0, 4, [5, 6, 7]),
+    ("prctl", 0, True),
+    ("prctl", 0, False),
+    ("turn", 1),
+    ("prctl", 0, True),
+]
+"""The last step offers several areas, and wakes a ksmd whose list had run empty."""
+
 knob_sets = st.builds(
     KsmKnobs,
     pages_to_scan=st.sampled_from([1, 3, 7, 16, 100_000]),
@@ -124,6 +135,7 @@ class Both:
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(knobs=KsmKnobs(pages_to_scan=4, smart_scan=False), steps=nobody_left)
 @given(knobs=knob_sets, steps=st.lists(actions, min_size=4, max_size=40))
 def test_equals_the_slow_reference_after_every_event(
     profile: Profile, knobs: KsmKnobs, steps: list[tuple[Any, ...]]

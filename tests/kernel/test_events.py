@@ -183,15 +183,6 @@ def test_prctl_off_and_on(play: Play) -> None:
     assert play(steps)["B.ksm_rmap_items"] == 5
 
 
-def test_prctl_wakes_a_ksmd_that_had_nobody_left(play: Play) -> None:
-    area = {"op": "mmap", "proc": "A", "start": 60, "n": 9, "flags": "n"}
-    steps = [*process("A", [1, 2], flags="n"), area, *write("A", 60, 3, 4, 5)]
-    steps += [*prctl("A", 1), *prctl("A", 0), *scan()]
-    last = play(steps, prctl("A", 1), pages_to_scan=4)
-    assert last["A.ksm_rmap_items"] == 4
-    assert play(steps, prctl("A", 1), scan(2))["A.ksm_rmap_items"] == 5
-
-
 def test_prctl_is_inherited_and_marks_what_is_mapped_later(play: Play) -> None:
     steps = [{"op": "spawn", "proc": "A", "prctl": 1}, *fork("A", "B")]
     for proc in "AB":
