@@ -16,8 +16,8 @@ import polars as pl
 from analyzer.report.columns import TABLES, ranked
 from analyzer.report.escape import printable
 from analyzer.report.layout import Layout
-from analyzer.report.summary import cost_of
 from analyzer.result import ReplayResult, Savings, TraceInfo
+from analyzer.worth import cost_of
 from traces.schema import PAGE_SIZE
 from traces.tool import tool
 

@@ -7,17 +7,10 @@ import polars as pl
 
 from analyzer.report.columns import COLUMNS, TABLES, Unit, ranked, remainder, shown
 from analyzer.report.layout import Layout
-from analyzer.report.summary import (
-    ENOUGH,
-    limits,
-    nothing_offered,
-    pages_offered,
-    pages_saved,
-    pass_of,
-    stated,
-)
+from analyzer.report.summary import limits, nothing_offered, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
+from analyzer.worth import ENOUGH, pages_offered, pages_saved, pass_of
 
 ROWS: Final = 20
 """Rows of the table unless more are asked for."""

@@ -19,17 +19,10 @@ from analyzer.report.columns import (
 from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
-from analyzer.report.summary import (
-    ENOUGH,
-    limits,
-    nothing_offered,
-    pages_offered,
-    pages_saved,
-    pass_of,
-    stated,
-)
+from analyzer.report.summary import limits, nothing_offered, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
+from analyzer.worth import ENOUGH, pages_offered, pages_saved, pass_of
 
 ROWS: Final = 8
 """Rows of the table unless more are asked for."""

@@ -7,7 +7,6 @@ from results import HOSTILE, NAMES, empty, result
 from analyzer.knobs import KsmKnobs
 from analyzer.report import drawn
 from analyzer.report.layout import Layout
-from analyzer.report.summary import pass_of
 
 
 def text(found, **layout):
@@ -115,12 +114,6 @@ def test_nothing_offered_is_said_plainly():
     assert drawn(empty(), "md", Layout()).startswith("**nothing was offered")
     captured = replace(empty(), policy="captured")
     assert "--policy all" in text(captured)
-
-
-def test_the_pass_of_95_percent_is_the_first_that_stays_there():
-    assert pass_of(result(passes=12)) == 5
-    assert pass_of(result(passes=1)) == 1
-    assert pass_of(empty()) is None
 
 
 @pytest.mark.parametrize("by", ["workload", "process"])
