@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from analyzer.findings import findings
 from analyzer.report.bar import KEPT, NONZERO, UNMERGED, ZERO, Part, apportioned
 from analyzer.report.cells import cells, clipped, padded
 from analyzer.report.columns import (
@@ -16,6 +17,8 @@ from analyzer.report.columns import (
     remainder,
     shown,
 )
+from analyzer.report.escape import printable
+from analyzer.report.findings import sentence
 from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
@@ -26,7 +29,11 @@ from analyzer.worth import ENOUGH, pages_offered, pages_saved, pass_of
 
 ROWS: Final = 8
 """Rows of the table unless more are asked for."""
+FINDINGS: Final = 3
+"""Findings told, at most; the other formats tell all."""
 _LEAST_ROWS: Final = 3
+_BESIDE: Final = 3
+"""Lines beside the rows: the titles, what is left out, and the next prompt."""
 
 _BAR: Final = Need(least=15, most=40, rank=6)
 _LABEL: Final = 9
@@ -37,10 +44,29 @@ def text(result: ReplayResult, layout: Layout) -> str:
     below = [[], *_grounds(result, layout)]
     if not pages_offered(result):
         nothing = flowed([[Span(nothing_offered(result), "bold")]], layout.width)
-        return painted([*nothing, *below], layout.colour)
+        found = _findings(result, layout, len(nothing) + len(below))
+        return painted([*nothing, *found, *below], layout.colour)
     above = [*_headline(result, layout), *_composition(result, layout), []]
-    table = _table(result, layout, _rows(layout, len(above) + len(below)))
-    return painted([*above, *table, *below], layout.colour)
+    found = _findings(result, layout, len(above) + len(below) + _LEAST_ROWS)
+    others = len(above) + len(found) + len(below)
+    table = _table(result, layout, _rows(layout, others))
+    return painted([*above, *table, *found, *below], layout.colour)
+
+
+def _findings(result: ReplayResult, layout: Layout, others: int) -> list[Line]:
+    """The heaviest, each whole; on a low terminal only those that leave the headline
+    and the table in sight."""
+    lines: list[Line] = [[]]
+    for finding in findings(result)[:FINDINGS]:
+        told = printable(sentence(finding).text)
+        more = _labelled("found", told, layout.width)
+        if (
+            layout.height is not None
+            and layout.height < others + len(lines) + len(more) + _BESIDE
+        ):
+            break
+        lines += more
+    return lines if len(lines) > 1 else []
 
 
 def _rows(layout: Layout, others: int) -> int:
@@ -48,15 +74,14 @@ def _rows(layout: Layout, others: int) -> int:
         return layout.rows
     if layout.height is None:
         return ROWS
-    # Beside the rows there are titles, what is left out, and the next prompt.
-    return max(_LEAST_ROWS, min(ROWS, layout.height - others - 3))
+    return max(_LEAST_ROWS, min(ROWS, layout.height - others - _BESIDE))
 
 
 def _grounds(result: ReplayResult, layout: Layout) -> list[Line]:
     """What the figures rest on, and what keeps them from being the whole truth."""
     lines: list[Line] = []
-    for label, sentence in stated(result, layout.by):
-        lines += _labelled(label, sentence, layout.width)
+    for label, told in stated(result, layout.by):
+        lines += _labelled(label, told, layout.width)
     for limit in limits(result):
         lines += _marked(limit, layout.width)
     if layout.hint:

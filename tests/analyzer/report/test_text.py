@@ -140,3 +140,24 @@ def test_hosts_are_named_where_there_are_several():
     joined = replace(found, processes=found.processes.with_columns(hosts))
     assert "node-18" in text(joined, by="process", width=110)
     assert "node-18" in drawn(joined, "md", Layout(by="process"))
+
+
+def test_three_findings_are_told_and_fewer_where_the_headline_would_go():
+    found = result(passes=12)
+    many = [line for line in text(found).splitlines() if line.startswith("found")]
+    assert len(many) == 3
+    assert not lines_of(found, "found  ", width=80, height=24)
+    assert len(lines_of(found, "found  ", width=80, height=28)) == 1
+    assert len(lines_of(found, "found  ", width=80, height=60)) == 3
+
+
+@pytest.mark.parametrize("height", range(20, 50))
+def test_no_finding_pushes_the_headline_out(height):
+    found = result([f"workload-{at}" for at in range(50)], passes=12)
+    told = text(found, height=height).splitlines()
+    assert len(told) < height or not any(line.startswith("found") for line in told)
+
+
+def test_findings_are_escaped_where_they_are_drawn():
+    shown = text(result(("esc\x1b[31m", "b"), passes=12))
+    assert "found    esc\\x1b[31m saves most" in shown
