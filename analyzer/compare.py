@@ -50,8 +50,8 @@ UNITS: Final = {
 
 _ESTIMATES: Final = frozenset(name for name in UNITS if name.endswith(("_ns", "_ppm")))
 
-_NUMBERS: Final = frozenset({"process", "pid"})
-"""Columns that identify a row and are integers all the same."""
+_ALONE: Final = frozenset({"process", "pid", "ideal_if_toggled"})
+"""Integers that hold of one row alone: sums and changes of them mean nothing."""
 
 
 class Difference(NamedTuple):
@@ -166,18 +166,16 @@ def _grouped(frame: pl.DataFrame, other: pl.DataFrame, keys: list[str]) -> pl.Da
         pl.when(pl.col("known")).then(pl.col(name)).alias(name)
         for name in ("host", "pid")
     ]
-    figures = [name for name in _integers(frame) if name not in _NUMBERS]
     return (
         found.with_columns(alone)
         .group_by(keys, maintain_order=True)
-        .agg(pl.len().alias("processes"), pl.col(figures).sum())
+        .agg(pl.len().alias("processes"), pl.col(_figures_of(frame)).sum())
     )
 
 
 def _joined(a: pl.DataFrame, b: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     a, b = _with_savings(a), _with_savings(b)
-    both = set(_integers(a)) & set(_integers(b)) - set(keys)
-    figures = [name for name in a.columns if name in both]
+    figures = [name for name in _figures_of(a) if name in _figures_of(b)]
     sides = [
         side.select(
             *keys,
@@ -218,8 +216,12 @@ def _with_savings(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(saved.alias("pages_saved"), net.alias("net_saved"))
 
 
-def _integers(frame: pl.DataFrame) -> list[str]:
-    return [name for name, kind in frame.schema.items() if kind.is_integer()]
+def _figures_of(frame: pl.DataFrame) -> list[str]:
+    return [
+        name
+        for name, kind in frame.schema.items()
+        if kind.is_integer() and name not in _ALONE
+    ]
 
 
 def _curve(result: ReplayResult, axis: str) -> pl.DataFrame:

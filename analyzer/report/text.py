@@ -59,7 +59,7 @@ def _findings(result: ReplayResult, layout: Layout, others: int) -> list[Line]:
     lines: list[Line] = [[]]
     for finding in findings(result)[:FINDINGS]:
         told = printable(sentence(finding).text)
-        more = _labelled("found", told, layout.width)
+        more = labelled("found", told, layout.width)
         if (
             layout.height is not None
             and layout.height < others + len(lines) + len(more) + _BESIDE
@@ -81,11 +81,11 @@ def _grounds(result: ReplayResult, layout: Layout) -> list[Line]:
     """What the figures rest on, and what keeps them from being the whole truth."""
     lines: list[Line] = []
     for label, told in stated(result, layout.by):
-        lines += _labelled(label, told, layout.width)
+        lines += labelled(label, told, layout.width)
     for limit in limits(result):
-        lines += _marked(limit, layout.width)
+        lines += marked(limit, layout.width)
     if layout.hint:
-        lines += _labelled("next", layout.hint, layout.width)
+        lines += labelled("next", layout.hint, layout.width)
     return lines
 
 
@@ -95,12 +95,12 @@ def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
     pieces = [
         [
             Span("saved ", "bold"),
-            Span(_signed(pages_text(saved), layout), "answer"),
+            Span(signed(pages_text(saved), layout), "answer"),
             Span(f" ({share_text(saved, offered)} of {pages_text(offered)} offered)"),
         ],
         [
             Span("general_profit "),
-            Span(_signed(profit_text(profit), layout), _gain(profit)),
+            Span(signed(profit_text(profit), layout), gain(profit)),
         ],
     ]
     reached = pass_of(result)
@@ -130,7 +130,7 @@ def _legend(result: ReplayResult, layout: Layout) -> list[Line]:
             [
                 Span(_glyph(part, layout, "■"), part.style),
                 Span(f" {part.title} ", "dim"),
-                Span(_signed(pages_text(pages), layout)),
+                Span(signed(pages_text(pages), layout)),
             ]
             for part, pages in _parts(result)
         ],
@@ -174,9 +174,7 @@ def _table(result: ReplayResult, layout: Layout, wanted: int) -> list[Line]:
         texts[table.key][at] = f"{more.height} more"
         rows.insert(at, {})
     texts = {
-        name: [
-            _signed(cell, layout) if COLUMNS[name].right else cell for cell in column
-        ]
+        name: [signed(cell, layout) if COLUMNS[name].right else cell for cell in column]
         for name, column in texts.items()
         # A column that says nothing in any row gives its room to the others.
         if any(column) or name == table.key
@@ -252,7 +250,7 @@ def _cell(
     if name in (table.key, "pages_saved"):
         return Span(drawn, "bold")
     if COLUMNS[name].unit is Unit.PROFIT:
-        return Span(drawn, _gain(row[name]))
+        return Span(drawn, gain(row[name]))
     return Span(drawn, "dim" if COLUMNS[name].unit is Unit.SHARE else "")
 
 
@@ -272,7 +270,8 @@ def _both(row: dict[str, Any]) -> int:
     return sum(max(pages, 0) for pages in parts)
 
 
-def _labelled(label: str, sentence: str, width: int) -> list[Line]:
+def labelled(label: str, sentence: str, width: int) -> list[Line]:
+    """*sentence*, escaped before, beside its label; where that is too narrow, below."""
     indent = _LABEL if width > 3 * _LABEL else 2
     first, *others = flowed([[Span(sentence)]], width, indent=indent)
     if indent == _LABEL:
@@ -280,16 +279,18 @@ def _labelled(label: str, sentence: str, width: int) -> list[Line]:
     return [[Span(label, "dim")], [Span("  "), *first], *others]
 
 
-def _marked(limit: str, width: int) -> list[Line]:
+def marked(limit: str, width: int) -> list[Line]:
+    """A limit of the figures, escaped before."""
     first, *others = flowed([[Span(limit)]], width, indent=2)
     return [[Span("! ", "warning"), *first], *others]
 
 
-def _gain(value: int) -> str:
+def gain(value: int) -> str:
+    """The style of a number that is a gain or a loss."""
     return "loss" if value < 0 else "gain"
 
 
-def _signed(number: str, layout: Layout) -> str:
+def signed(number: str, layout: Layout) -> str:
     """The typographic minus where the terminal is known to have one."""
     if number.startswith("-") and len(number) > 1 and not layout.ascii:
         return f"\u2212{number[1:]}"

@@ -201,11 +201,16 @@ def test_processes_joined_from_one_capture_twice_are_not_multiplied(tmp_path):
 
 def test_a_column_of_one_side_alone_is_left_out():
     a = result()
-    b = replace(
-        a, workloads=a.workloads.with_columns(pl.lit(1).alias("pages_volatile"))
-    )
-    assert "pages_volatile_delta" not in compare(a, b).workloads.columns
-    assert "pages_volatile_delta" in compare(b, b).workloads.columns
+    b = replace(a, workloads=a.workloads.with_columns(pl.lit(1).alias("pages_new")))
+    assert "pages_new_delta" not in compare(a, b).workloads.columns
+    assert "pages_new_delta" in compare(b, b).workloads.columns
+
+
+def test_what_holds_of_one_row_alone_is_not_added_up():
+    alone = pl.lit(7).alias("ideal_if_toggled")
+    a = replace(result(), processes=result().processes.with_columns(alone))
+    columns = compare(a, a).processes.columns
+    assert not [name for name in columns if name.startswith("ideal_if_toggled")]
 
 
 @pytest.mark.parametrize("align", AXES)
