@@ -276,6 +276,7 @@ def _opt_in_potential(result: ReplayResult) -> Iterator[Finding]:
             "ideal_if_toggled": row["ideal_if_toggled"],
             "pages_captured": row["pages_captured"],
             "workloads": len(rows),
+            "opt_out": int("; opt-out " in result.policy),
         },
         place=Place(View.WHAT_IF, row["workload"]),
         good=True,
@@ -325,9 +326,10 @@ def _cross_sharing(result: ReplayResult) -> Iterator[Finding]:
         return
     both: dict[tuple[str, str], int] = {}
     for row in result.pairs.rows(named=True):
-        if row["workload"] != row["other"]:
-            # A row is booked where the saving is; a pair has both directions.
-            one, other = sorted((row["workload"], row["other"]))
+        # A row is booked where the saving is; a pair has both directions.
+        one, other = sorted((row["workload"], row["other"]))
+        # All workloads that are not told apart are under the empty name.
+        if "" != one != other:
             both[one, other] = both.get((one, other), 0) + row["pages_saved"]
     if not both:
         return

@@ -3,8 +3,9 @@
 Names stand in it as they are; whoever draws it escapes it.
 """
 
+import re
 import shlex
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from analyzer.findings import Finding, Kind
 from analyzer.report.units import (
@@ -14,6 +15,9 @@ from analyzer.report.units import (
     profit_text,
     share_text,
 )
+
+_SPECIAL: Final = re.compile(r'[*?\[\]"\\]')
+"""What a backslash makes stand for itself in an expression's text."""
 
 
 class Sentence(NamedTuple):
@@ -56,7 +60,7 @@ def _biggest_saver(finding: Finding) -> Sentence:
     saved, pages = numbers["pages_saved"], numbers["pages"]
     part = share_text(saved, numbers["pages_saved_in_all"])
     return Sentence(
-        f"{finding.subject} saves most",
+        f"{_name(finding.subject)} saves most",
         f"{pages_text(saved)}, {part} of all savings and {share_text(saved, pages)} of "
         f"its {pages_text(pages)}",
     )
@@ -82,31 +86,31 @@ def _zero_dominated(finding: Finding) -> Sentence:
         told += f"; so it is in {_others(others)}"
     if not numbers["use_zero_pages"]:
         told += "; --use-zero-pages maps such pages to the kernel's zero page"
-    return Sentence(f"zero pages are most of what {finding.subject} saves", told)
+    return Sentence(f"zero pages are most of what {_name(finding.subject)} saves", told)
 
 
 def _profit(finding: Finding) -> Sentence:
     numbers = finding.numbers
     items = numbers["rmap_items"]
     told = (
-        f"{pages_text(int(numbers['pages_saved']))} saved with {count_text(items)} "
-        f"rmap_items, net {profit_text(int(numbers['net_saved']))}; "
+        f"{pages_text(numbers['pages_saved'])} saved with {count_text(items)} "
+        f"rmap_items, net {profit_text(numbers['net_saved'])}; "
         f"{_per_hundred(numbers['saved_per_rmap_item'])} pages for 100 of them, "
         f"{_per_hundred(numbers['average'])} on average; "
         f"{_option('opt-out', finding.subject)} leaves it out"
     )
     if finding.kind is Kind.LOSS:
-        return Sentence(f"{finding.subject} costs more than it saves", told)
-    return Sentence(f"{finding.subject} pays least", told)
+        return Sentence(f"{_name(finding.subject)} costs more than it saves", told)
+    return Sentence(f"{_name(finding.subject)} pays least", told)
 
 
 def _negative_profit(finding: Finding) -> Sentence:
     numbers = finding.numbers
     return Sentence(
         "merging costs more than it saves",
-        f"general_profit {profit_text(int(numbers['general_profit']))}, as "
-        f"{pages_text(int(numbers['pages_merged']))} merged do not pay for "
-        f"{count_text(int(numbers['rmap_items']))} rmap_items",
+        f"general_profit {profit_text(numbers['general_profit'])}, as "
+        f"{pages_text(numbers['pages_merged'])} merged do not pay for "
+        f"{count_text(numbers['rmap_items'])} rmap_items",
     )
 
 
@@ -114,7 +118,7 @@ def _volatile(finding: Finding) -> Sentence:
     numbers = finding.numbers
     volatile, pages = numbers["pages_volatile"], numbers["pages"]
     return Sentence(
-        f"{finding.subject} is the most volatile",
+        f"{_name(finding.subject)} is the most volatile",
         f"{share_text(volatile, pages)} of its {pages_text(pages)} are in neither of "
         f"ksmd's trees: changed, skipped or new; "
         f"{_option('opt-out', finding.subject)} leaves it out",
@@ -124,14 +128,16 @@ def _volatile(finding: Finding) -> Sentence:
 def _opt_in_potential(finding: Finding) -> Sentence:
     numbers = finding.numbers
     told = (
-        f"an estimated {pages_text(int(numbers['ideal_if_toggled']))} more of the "
-        f"ideal, of {pages_text(int(numbers['pages_captured']))} not offered; "
-        f"{_option('opt-in', finding.subject)} replays it"
+        f"an estimated {pages_text(numbers['ideal_if_toggled'])} more of the "
+        f"ideal, of {pages_text(numbers['pages_captured'])} not offered; "
+        f"{_option('opt-in', finding.subject)} offers it"
     )
+    if numbers["opt_out"]:
+        told += " unless --opt-out names it"
     others = numbers["workloads"] - 1
     if others:
         told += f"; {_others(others)} would save too"
-    return Sentence(f"{finding.subject} is not offered, and would save", told)
+    return Sentence(f"{_name(finding.subject)} is not offered, and would save", told)
 
 
 def _knob_limits(finding: Finding) -> Sentence:
@@ -183,12 +189,16 @@ def _per_hundred(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def _name(workload: str) -> str:
+    return workload or "the unnamed workload"
+
+
 def _others(number: int) -> str:
     return "1 other workload" if number == 1 else f"{number} other workloads"
 
 
 def _option(option: str, workload: str) -> str:
     """What one would type to have *workload* in or out."""
-    quoted = workload.replace("\\", "\\\\").replace('"', '\\"')
+    quoted = _SPECIAL.sub(r"\\\g<0>", workload)
     expression = f'workload == "{quoted}"'
     return f"--{option} {shlex.quote(expression)}"

@@ -220,6 +220,14 @@ def test_a_workload_not_offered_has_a_potential():
         assert Kind.OPT_IN_POTENTIAL not in kinds(other)
 
 
+def test_an_opt_out_stands_above_an_opt_in():
+    finding = the(apart(40), Kind.OPT_IN_POTENTIAL)
+    assert "--opt-out" not in sentence(finding).body
+    policy = 'captured; opt-out workload == "ml"'
+    finding = the(replace(apart(40), policy=policy), Kind.OPT_IN_POTENTIAL)
+    assert "offers it unless --opt-out names it" in sentence(finding).body
+
+
 def test_a_potential_is_told_even_where_nothing_was_offered():
     more = (("pages_captured", 50), ("ideal_if_toggled", 40))
     assert kinds(made(Row("ml", 0, more=more))) == {Kind.OPT_IN_POTENTIAL}
@@ -293,6 +301,7 @@ def test_the_pair_that_shares_most_is_of_two_workloads_and_both_directions():
     )
     assert Kind.CROSS_SHARING not in kinds(shared(("a", "b", 9)))
     assert Kind.CROSS_SHARING not in kinds(shared(("a", "a", 900)))
+    assert Kind.CROSS_SHARING not in kinds(shared(("a", "", 90), ("", "a", 90)))
 
 
 def test_nothing_is_found_where_nothing_is():
@@ -343,7 +352,14 @@ def test_every_sentence_has_a_number_of_its_finding(found):
 def test_a_name_with_quotes_is_one_word_of_the_command_line():
     import shlex
 
-    found = made(Row('it\'s "a"\\', nonzero=0), Row("b", nonzero=500))
+    found = made(Row('it\'s "a"\\*', nonzero=0), Row("b", nonzero=500))
     body = sentence(the(found, Kind.LOSS)).body
     words = shlex.split(body.partition("--opt-out ")[2])
-    assert words[0] == 'workload == "it\'s \\"a\\"\\\\"'
+    assert words[0] == 'workload == "it\'s \\"a\\"\\\\\\*"'
+
+
+def test_a_workload_without_a_name_is_called_so():
+    found = made(Row("", nonzero=900), Row("b", nonzero=50))
+    assert sentence(the(found, Kind.BIGGEST_SAVER)).head == (
+        "the unnamed workload saves most"
+    )
