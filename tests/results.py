@@ -126,6 +126,21 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
     )
 
 
+def other_result() -> ReplayResult:
+    """Another capture of the host of `result`, under other knobs and with losses."""
+    found = result((*NAMES[1:], "ci-runner"), passes=3)
+    zero, nonzero, split = found.savings
+    return replace(
+        found,
+        trace=replace(
+            found.trace, path="prod-node-17-evening.parquet", limits=["another limit"]
+        ),
+        knobs=KsmKnobs(pages_to_scan=1000, use_zero_pages=True),
+        settled=False,
+        savings=Savings(zero, nonzero - 100_000, split),
+    )
+
+
 def empty() -> ReplayResult:
     """Nothing was offered to ksmd."""
     full = result(passes=1)
