@@ -261,8 +261,8 @@ class Run:
         )
 
     def per_process(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 4]: rmap_items, merging, zero and unshared pages."""
-        out = np.zeros((self.host.processes.height, 4), np.int64)
+        """int64[processes, 5]: rmap_items, merging, zero, unshared, volatile pages."""
+        out = np.zeros((self.host.processes.height, 5), np.int64)
         tally(self.state.where, self.starts, out)
         return out
 

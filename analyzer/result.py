@@ -29,7 +29,7 @@ from traces.table import (
     sealed,
 )
 
-RESULT_FORMAT: Final = 1
+RESULT_FORMAT: Final = 2
 """Raised whenever an older reader would misread a newer result."""
 
 RESULT_KEY: Final = b"ksm_analyze.result"
@@ -201,12 +201,15 @@ class ReplayResult:
 
 _PROCESS_FIGURES: Final = (
     "pages",
+    "pages_captured",
     "zero_pages",
     "fill_pages",
     "ksm_rmap_items",
     "ksm_merging_pages",
     "ksm_zero_pages",
     "ksm_process_profit",
+    "pages_unshared",
+    "pages_volatile",
     "pages_saved_zero",
     "pages_saved_nonzero",
     "pages_unmerged",
@@ -234,6 +237,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "ksm_merging_pages",
         "ksm_zero_pages",
         "pages_unshared",
+        "pages_volatile",
     ),
     "processes": (
         "process",

@@ -62,7 +62,7 @@ class Tallies:
 
     def process_passes(self) -> pl.DataFrame:
         scans = [row["full_scans"] for row in self._passes]
-        empty = np.zeros((0, 4), np.int64)
+        empty = np.zeros((0, 5), np.int64)
         figures = np.concatenate([empty, *self._figures])
         everyone = np.arange(self._processes, dtype=np.int32)
         return pl.DataFrame(
@@ -73,14 +73,15 @@ class Tallies:
                 "ksm_merging_pages": figures[:, 1],
                 "ksm_zero_pages": figures[:, 2],
                 "pages_unshared": figures[:, 3],
+                "pages_volatile": figures[:, 4],
             }
         )
 
     def last(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 4]"""
+        """int64[processes, 5]"""
         if self._figures:
             return self._figures[-1]
-        return np.zeros((self._processes, 4), np.int64)
+        return np.zeros((self._processes, 5), np.int64)
 
 
 def result_of(
@@ -189,16 +190,20 @@ def _processes(
     by_pid = np.argsort(table["pid"].to_numpy(), kind="stable")
     saved = _summed(shares, owner, table.height)
     pages = _per_process(_rows(outcome), owner, table.height)
+    captured = _per_process(np.diff(host.start), owner, table.height)
     columns = {
         "pages": pages,
+        "pages_captured": captured,
         "zero_pages": _per_process(_zeros(outcome, zero_rows), owner, table.height),
         "fill_pages": _per_process(_zeros(outcome, host.fill), owner, table.height),
         "ksm_rmap_items": last[:, 0],
         "ksm_merging_pages": last[:, 1],
         "ksm_zero_pages": last[:, 2],
         "ksm_process_profit": np.array(
-            [process_profit(m, z, i) for i, m, z, _ in last.tolist()], np.int64
+            [process_profit(m, z, i) for i, m, z, _, _ in last.tolist()], np.int64
         ),
+        "pages_unshared": last[:, 3],
+        "pages_volatile": last[:, 4],
         "pages_saved_zero": whole_pages(saved[:, 0], savings.pages_saved_zero, by_pid),
         "pages_saved_nonzero": whole_pages(
             saved[:, 1], savings.pages_saved_nonzero, by_pid

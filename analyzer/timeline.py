@@ -128,8 +128,8 @@ class Timeline:
         return self.machine.counters()
 
     def per_process(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 4]: rmap_items, merging, zero and unshared pages."""
-        figures = np.zeros((self.processes.height, 4), np.int64)
+        """int64[processes, 5]: rmap_items, merging, zero, unshared, volatile pages."""
+        figures = np.zeros((self.processes.height, 5), np.int64)
         alive = sorted(self._alive)
         figures[alive] = self.machine.tally([str(process) for process in alive])
         return figures

@@ -112,7 +112,6 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
                 {
                     **{name: row.get(name, 0) for name in TABLES["process_passes"]},
                     "full_scans": step,
-                    "pages_unshared": row["pages_unmerged"],
                 }
                 for step in range(1, passes + 1)
                 for row in processes.rows(named=True)
@@ -178,12 +177,15 @@ def _processes(names: Sequence[str]) -> Any:
             "pod": "",
             "vm": names[at] if names[at].startswith("vm-") else "",
             "pages": pages,
+            "pages_captured": pages,
             "zero_pages": zero + 10,
             "fill_pages": 5,
             "ksm_rmap_items": pages,
             "ksm_merging_pages": merging,
             "ksm_zero_pages": zero,
             "ksm_process_profit": process_profit(merging, zero, pages),
+            "pages_unshared": (pages - zero - merging) * 9 // 10,
+            "pages_volatile": pages // 100,
             "pages_saved_zero": zero,
             "pages_saved_nonzero": saved - loss,
             "pages_unmerged": pages - zero - merging,
