@@ -53,6 +53,26 @@ class Pass(NamedTuple):
     """ksmd's CPU time until then, estimated."""
 
 
+class Stage(NamedTuple):
+    """What a replay begins to do, for whoever shows how far it is."""
+
+    name: str
+    """`read`, `number`, `epoch` (once for each that is taken over) or `weigh`."""
+    epoch: int = 0
+    epochs: int = 1
+
+
+class End(NamedTuple):
+    """Where a replay stopped."""
+
+    wakeups: int
+    time_ns: int
+    cpu_ns: int
+    later: bool
+    """Whether time went on after the last full scan, as a trace of several epochs
+    does to its end."""
+
+
 class Savings(NamedTuple):
     """Physical frames before less after, by whether their content is zero."""
 
@@ -125,6 +145,7 @@ class ReplayResult:
     settled: bool
     """Whether it ran until nothing could merge any more (else: a pass limit)."""
     counters: KsmCounters
+    end: End
     savings: Savings
     ideal: Ideal
     sharing: Sharing
@@ -133,6 +154,10 @@ class ReplayResult:
     """A row per full scan: the counters, `wakeups`, `time_ns` and `cpu_ns`."""
     process_passes: pl.DataFrame
     """A row per full scan and process: the figures of /proc/PID/ksm_stat."""
+    process_savings: pl.DataFrame
+    """A row per full scan and process: what it has saved. Empty without detail."""
+    compositions: pl.DataFrame
+    """A row per full scan: the composition then. Empty without detail."""
     processes: pl.DataFrame
     workloads: pl.DataFrame
     mappings: pl.DataFrame
@@ -239,6 +264,14 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "pages_unshared",
         "pages_volatile",
     ),
+    "process_savings": (
+        "full_scans",
+        "process",
+        "pages",
+        "pages_saved_zero",
+        "pages_saved_nonzero",
+    ),
+    "compositions": ("full_scans", *Composition._fields),
     "processes": (
         "process",
         "host",
@@ -283,6 +316,7 @@ _PLAIN: Final = {"profile": str, "costs": str, "policy": str, "settled": bool}
 
 _TUPLES: Final[Mapping[str, Any]] = {
     "counters": KsmCounters,
+    "end": End,
     "savings": Savings,
     "ideal": Ideal,
     "sharing": Sharing,

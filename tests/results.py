@@ -11,6 +11,7 @@ from analyzer.knobs import KsmKnobs
 from analyzer.result import (
     TABLES,
     Composition,
+    End,
     Ideal,
     ReplayResult,
     Savings,
@@ -77,6 +78,7 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
         policy="all",
         settled=True,
         counters=each[-1],
+        end=End(3 * passes, passes * 90_000_000_000, passes * 1_500_000_000, False),
         savings=Savings(zero, nonzero, pages_saved_by_split=zero // 8),
         ideal=Ideal(
             total["ideal_saved_zero"],
@@ -117,6 +119,18 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
                 for row in processes.rows(named=True)
             ],
         ),
+        process_savings=_frame(
+            "process_savings",
+            [
+                {**row, "full_scans": step, **_saved(row, step, passes)}
+                for step in range(1, passes + 1)
+                for row in processes.rows(named=True)
+            ],
+        ),
+        compositions=_frame(
+            "compositions",
+            [_composition(processes, c, total["pages"], passes) for c in each],
+        ),
         processes=processes,
         workloads=workloads,
         mappings=mappings,
@@ -135,6 +149,7 @@ def empty() -> ReplayResult:
     return replace(
         full,
         counters=counters,
+        end=End(1, 24_000_000, 0, later=False),
         savings=Savings(0, 0, 0),
         ideal=Ideal(0, 0, 0),
         sharing=Sharing(0, 0, 0),
@@ -223,6 +238,28 @@ def _contents(names: Sequence[str], zero: int) -> Any:
             "whose": ", ".join(names[:3]),
             "pages_saved": copies - bool(rank),
         }
+
+
+def _saved(row: dict[str, int], step: int, passes: int) -> dict[str, int]:
+    names = "pages_saved_zero", "pages_saved_nonzero"
+    return {name: row[name] * step // passes for name in names}
+
+
+def _composition(
+    processes: pl.DataFrame, counters: KsmCounters, pages: int, passes: int
+) -> dict[str, int]:
+    step = counters.full_scans
+    rows = [_saved(row, step, passes) for row in processes.rows(named=True)]
+    zero = sum(row["pages_saved_zero"] for row in rows)
+    nonzero = sum(row["pages_saved_nonzero"] for row in rows)
+    kept = counters.pages_shared
+    return {
+        "full_scans": step,
+        "saved_nonzero": nonzero,
+        "saved_zero": zero,
+        "kept": kept,
+        "unmerged": pages - zero - nonzero - kept,
+    }
 
 
 def _counters(total: dict[str, int], kept: int, step: int, passes: int) -> KsmCounters:
