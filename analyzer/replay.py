@@ -154,8 +154,15 @@ class Staged:
         been told to stop there. Not before the first pass."""
         if self._result is not None:
             return self._result
+        return self._worth(self.outcome())
+
+    def outcome(self) -> Outcome:
+        """Where every page is: at the replay's end, or between two passes; then only
+        until it goes on."""
+        if self._outcome is not None:
+            return self._outcome
         assert self._ksmd is not None, "the replay has not begun"
-        return self._worth(self._ksmd.outcome())
+        return self._ksmd.outcome()
 
     def _scans(self, ksmd: "Run | Timeline") -> Iterator[Stage | Pass]:
         scales, worth, changes = Scales(), None, None
@@ -168,7 +175,7 @@ class Staged:
 
     def _worth(self, outcome: Outcome) -> ReplayResult:
         about = info(self._traces, outcome.host)
-        return result_of(outcome, self._tallies, about, self._contents)
+        return result_of(outcome, self._tallies, about, self._contents, self._detail)
 
 
 def _started(

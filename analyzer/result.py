@@ -160,6 +160,8 @@ class ReplayResult:
     """A row per full scan: the composition then. Empty without detail."""
     processes: pl.DataFrame
     workloads: pl.DataFrame
+    pairs: pl.DataFrame
+    """Who shares with whom, by workload. Empty without detail."""
     mappings: pl.DataFrame
     kinds: pl.DataFrame
     """The mappings by what they are: heap, stack, anon, file…"""
@@ -286,6 +288,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         *_PROCESS_FIGURES,
     ),
     "workloads": ("workload", "processes", *_PROCESS_FIGURES),
+    "pairs": ("workload", "other", "pages_saved", "contents"),
     "mappings": (
         "mapping",
         "process",
@@ -326,7 +329,7 @@ _TUPLES: Final[Mapping[str, Any]] = {
 # `workload` is a text, `workloads` and `processes` are numbers.
 _TEXTS: Final = frozenset(
     {"host", "comm", "workload", "user", "unit", "container", "pod", "vm"}
-    | {"kind", "name", "what", "whose"}
+    | {"kind", "name", "other", "what", "whose"}
 )
 
 

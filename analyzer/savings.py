@@ -28,14 +28,16 @@ from analyzer.result import (
     Savings,
     TraceInfo,
 )
-from analyzer.sharing import repeated_contents, who_shares
+from analyzer.shares import whole_pages
+from analyzer.sharing import (
+    PAIRS,
+    repeated_contents,
+    who_shares,
+    workload_pairs,
+)
 
 NAMES: Final = ["user", "unit", "container", "pod", "vm"]
 """What a process is known by, beside its pid, comm and workload."""
-
-_GRID: Final = 6
-"""Decimals to which shares are taken before they are cut to whole pages: sums of
-fractions that make a whole page are off by less than this."""
 
 
 class Weights(NamedTuple):
@@ -173,7 +175,11 @@ class Tallies:
 
 
 def result_of(
-    outcome: Outcome, tallies: Tallies, info: TraceInfo, contents: int
+    outcome: Outcome,
+    tallies: Tallies,
+    info: TraceInfo,
+    contents: int,
+    detail: bool = False,
 ) -> ReplayResult:
     """Everything a replay that ended in *outcome* is worth."""
     host = outcome.host
@@ -189,7 +195,12 @@ def result_of(
     processes = _processes(
         outcome, tallies.last(), weights, ideal, ideal_shares, counts
     )
+    workloads = grouped(processes, "workload", "processes", "pages")
     mappings = _mappings(outcome, processes, shares, counts, zero_rows)
+    if detail:
+        pairs = workload_pairs(outcome, workloads, zero_rows, before, after, node)
+    else:
+        pairs = pl.DataFrame(schema=PAIRS)
     return ReplayResult(
         trace=replace(info, frames=int(np.count_nonzero(before))),
         knobs=outcome.knobs,
@@ -208,7 +219,8 @@ def result_of(
         process_savings=tallies.process_savings(),
         compositions=tallies.compositions(),
         processes=processes,
-        workloads=grouped(processes, "workload", "processes", "pages"),
+        workloads=workloads,
+        pairs=pairs,
         mappings=mappings,
         kinds=grouped(mappings, "kind", "mappings", "pages"),
         contents=repeated_contents(outcome, before, after, contents),
@@ -229,28 +241,6 @@ def grouped(table: pl.DataFrame, by: str, count: str, first: str) -> pl.DataFram
         .agg(pl.len().cast(pl.Int64).alias(count), pl.col(summed).sum())
         .sort(by)
     )
-
-
-def whole_pages(
-    shares: npt.NDArray[np.float64], total: int, order: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Cut *shares* to whole pages that add up to *total*, by largest remainder.
-
-    Ties go to the earlier in *order* (a permutation of the shares). Where the shares
-    themselves do not add up to *total*, they are scaled to it first.
-    """
-    wanted = shares.round(_GRID)
-    sum_ = float(wanted.sum())
-    if abs(sum_ - total) > 0.5 and sum_:
-        wanted = (shares * (total / sum_)).round(_GRID)
-    pages = np.floor(wanted).astype(np.int64)
-    missing = total - int(pages.sum())
-    remainder = (wanted - pages)[order].round(_GRID)
-    largest = order[np.argsort(-remainder, kind="stable")]
-    if missing > 0 and len(pages):
-        pages[largest] += missing // len(pages)
-        pages[largest[: missing % len(pages)]] += 1
-    return pages
 
 
 def _processes(

@@ -8,7 +8,9 @@ import numpy as np
 from builders import FACTS, digest
 from hypothesis import strategies as st
 
+from analyzer.knobs import KsmKnobs
 from analyzer.machine import Machine
+from analyzer.profile import profile_of
 from traces.schema import MAPPINGS, PROCESSES, PageFlag, Pages
 from traces.writer import TraceWriter, row_of
 
@@ -140,3 +142,14 @@ def doings(draw: st.DrawFn) -> list[Event]:
     )
     number = st.integers(0, 99)
     return draw(st.lists(st.tuples(kind, number, number, number), max_size=40))
+
+
+def over_time(events: list[Event], path: Path) -> Path:
+    """A capture of what *events* did, and of two epochs at their end."""
+    life = Life(Machine(KsmKnobs(), profile_of("6.18")))
+    life.spawn("p0")
+    for vpn in range(4):
+        life.write("p0", vpn, vpn % 2)
+    for _ in life.live([*events, *[("epoch", 0, 0, 0)] * 2]):
+        pass
+    return life.write_trace(path)

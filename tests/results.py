@@ -133,6 +133,7 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
         ),
         processes=processes,
         workloads=workloads,
+        pairs=_frame("pairs", list(_pairs(workloads))),
         mappings=mappings,
         kinds=kinds,
         contents=_frame("contents", list(_contents(names, zero))),
@@ -222,6 +223,19 @@ def _mappings(processes: pl.DataFrame) -> Any:
                 "name": "[heap]" if kind == "heap" else "",
                 "start_vpn": 0x7F00_0000_0 + row["process"],
                 **figures,
+            }
+
+
+def _pairs(workloads: pl.DataFrame) -> Any:
+    for row in workloads.rows(named=True):
+        for other in workloads["workload"]:
+            own = other == row["workload"]
+            left = row["pages_saved_nonzero"] - 10 * (workloads.height - 1)
+            yield {
+                "workload": row["workload"],
+                "other": other,
+                "pages_saved": left if own else 10,
+                "contents": row["processes"] if own else 1,
             }
 
 

@@ -6,7 +6,7 @@ import pytest
 from builders import Proc, trace_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lives import Event, Life, doings
+from lives import Event, Life, doings, over_time
 from results import equal
 from snapshots import Snapshot, knobs, snapshots, write_trace
 
@@ -21,16 +21,6 @@ EASY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-
-
-def over_time(events: list[Event], path: Path) -> Path:
-    life = Life(Machine(KsmKnobs(), profile_of("6.18")))
-    life.spawn("p0")
-    for vpn in range(4):
-        life.write("p0", vpn, vpn % 2)
-    for _ in life.live([*events, *[("epoch", 0, 0, 0)] * 2]):
-        pass
-    return life.write_trace(path)
 
 
 def check_passes(trace: Path, knobs_: KsmKnobs) -> None:
