@@ -362,6 +362,8 @@ def _terminal_theme(name: str, palette: dict[str, str]) -> Theme:
         panel=own,
         boost=own,
         variables={
+            "ansi-background": own,
+            "ansi-foreground": own,
             "ksm-line": own,
             "ksm-muted": own,
             "ksm-dim": own,
