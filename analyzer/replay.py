@@ -29,7 +29,7 @@ from analyzer.engine.state import (
     new_state,
 )
 from analyzer.engine.steady import ZERO, steady
-from analyzer.host import Host, joined, load, load_digests, open_traces
+from analyzer.host import Host, joined, load, load_digests, open_traces, sized
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
 from analyzer.pace import Pace
@@ -96,7 +96,12 @@ def run(
     outcome = ksmd.outcome()
     # Its arrays are large, and nobody needs them any more.
     del ksmd
-    return result_of(outcome, tallies, info(traces, outcome.host), contents)
+    about = info(traces, outcome.host)
+    processes, mappings = joined(traces)
+    about.limits.extend(
+        policy.idle(sized(policy, traces, processes, mappings), mappings)
+    )
+    return result_of(outcome, tallies, about, contents)
 
 
 def _started(
@@ -178,7 +183,8 @@ class Run:
         self.profile, self.costs = profile, costs or Costs.default()
         self.time_ns = self.cpu_ns = 0
         self.pace = Pace(knobs)
-        offered = policy.offered(host.mappings)[host.mapping]
+        processes = sized(policy, host.traces, host.processes, host.mappings)
+        offered = policy.offered(processes, host.mappings)[host.mapping]
         lengths = np.diff(host.start)
         self.offered: npt.NDArray[np.bool_] = offered
         """[segment]"""

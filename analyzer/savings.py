@@ -29,7 +29,7 @@ from analyzer.result import (
 )
 from analyzer.sharing import repeated_contents, who_shares
 
-NAMES: Final = ["user", "unit", "container", "pod", "vm"]
+NAMES: Final = ["user", "unit", "container", "pod", "vm", "cgroup"]
 """What a process is known by, beside its pid, comm and workload."""
 
 _GRID: Final = 6

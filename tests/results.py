@@ -177,6 +177,7 @@ def _processes(names: Sequence[str]) -> Any:
             "container": "",
             "pod": "",
             "vm": names[at] if names[at].startswith("vm-") else "",
+            "cgroup": f"/system.slice/{names[at]}.service",
             "pages": pages,
             "zero_pages": zero + 10,
             "fill_pages": 5,

@@ -33,13 +33,17 @@ class Expression:
         return {found.name for found, _ in self.tree.fields() if found}
 
     def over(
-        self, columns: Collection[str], reason: str = "this table has none"
+        self,
+        columns: Collection[str],
+        reason: str = "this table has none",
+        searched: Collection[str] = SEARCHED,
     ) -> pl.Expr:
         """bool per row of a table with *columns*, never null.
 
-        Raises UsageError for a field that they lack, for the *reason* given.
+        A word alone is looked for in those of *searched* it has. Raises UsageError for
+        a field that they lack, for the *reason* given.
         """
-        of = {name: name for name in SEARCHED if name in columns}
+        of = {name: name for name in searched if name in columns}
         of |= {"pid": "pid"} if "pid" in columns else {}
         for wanted, place in self.tree.fields():
             if wanted is None:
