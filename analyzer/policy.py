@@ -119,10 +119,13 @@ class MergePolicy:
 
     def idle(self, processes: pl.DataFrame, mappings: pl.DataFrame) -> list[str]:
         """A sentence for each expression that no mapping fits, as `offered`."""
+        asked = list(self._asked())
+        if not asked:
+            return []
         table = _described(processes, mappings)
         return [
             f"no mapping of the trace fits {text}"
-            for text in self._asked()
+            for text in asked
             if not _fitting(text, table).any()
         ]
 

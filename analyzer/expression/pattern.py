@@ -21,6 +21,7 @@ _PIECE: Final = re.compile(
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_WILD: Final = re.compile(r"[\\*?\[]")
 _MEMBER: Final = re.compile(
     r"""(?:\\(?P<plain>[\\*?\[\]!\-"'])|(?P<other>.))""", re.DOTALL
 )
@@ -42,6 +43,11 @@ class Pattern:
         if len(text) > LONGEST:
             raise ValueError(f"a text longer than {LONGEST} characters")
         return cls("".join(_source(piece) for piece in _PIECE.finditer(text)))
+
+    @classmethod
+    def of(cls, value: str) -> "Pattern":
+        """The one that fits *value* alone; `str` of it goes into an expression."""
+        return cls(_WILD.sub(r"\\\g<0>", value))
 
     @property
     def wild(self) -> bool:
@@ -91,8 +97,7 @@ def _source(piece: re.Match[str]) -> str:
             for lo, hi in _members(piece["members"])
         )
         return f"[{piece['negated']}{members}]"
-    plain = piece["plain"] or piece["other"]
-    return f"\\{plain}" if plain in r"\*?[" else plain
+    return Pattern.of(piece["plain"] or piece["other"]).source
 
 
 def _spelled(member: str) -> str:

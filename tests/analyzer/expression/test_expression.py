@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from analyzer.expression.expression import Expression
 from analyzer.expression.fields import FIELDS, field_of
+from analyzer.expression.pattern import Pattern
 from analyzer.report.columns import COLUMNS, Unit
 from traces.errors import UsageError
 
@@ -256,6 +257,15 @@ def test_a_text_in_brackets_finds_itself():
     assert fitting('name == "[heap]"', name=names) == [True, False, True, False]
     assert fitting(r'name == "\[heap]"', name=names) == [True, False, False, False]
     assert fitting("[heap]", name=names) == [True, False, True, False]
+
+
+@given(texts, st.lists(texts, max_size=4))
+def test_a_name_made_a_pattern_fits_itself_alone(name, others):
+    pattern = Pattern.of(name or "")
+    names = [name, *others]
+    assert fitting(f"comm == {pattern}", comm=pl.Series(names, dtype=pl.String)) == [
+        (other or "") == (name or "") for other in names
+    ]
 
 
 def test_bytes_are_compared_exactly():
