@@ -63,13 +63,10 @@ _CONTENTS: Final = 20
 @click.option(
     "--opt-in",
     metavar="EXPR",
-    default="",
     help="Offer as well what fits: processes as prctl would, with kind or name "
     "mappings as madvise would.",
 )
-@click.option(
-    "--opt-out", metavar="EXPR", default="", help="Offer nothing of what fits."
-)
+@click.option("--opt-out", metavar="EXPR", help="Offer nothing of what fits.")
 @click.option(
     "--opt-in-tree",
     type=int,
@@ -135,13 +132,18 @@ def _where(options: dict[str, Any]) -> "Expression | None":
 
 def _policy(options: dict[str, Any]) -> "MergePolicy":
     """Who is offered: the host as it was found where somebody is opted in."""
+    from analyzer.expression.expression import Expression
     from analyzer.policy import MergePolicy, Offer
 
-    added = options["opt_in"] or options["opt_in_tree"]
+    asked = {
+        # An empty one is refused here: to a policy it is none.
+        name: Expression.parse(options[name]).text
+        for name in ("opt_in", "opt_out")
+        if options[name] is not None
+    }
+    added = "opt_in" in asked or options["opt_in_tree"]
     offer = options["policy"] or (Offer.CAPTURED if added else Offer.ALL)
-    return MergePolicy(
-        Offer(offer), options["opt_in"], options["opt_out"], options["opt_in_tree"]
-    )
+    return MergePolicy(Offer(offer), trees=options["opt_in_tree"], **asked)
 
 
 def _tell_if_none(result: "ReplayResult", by: str, where: "Expression") -> None:

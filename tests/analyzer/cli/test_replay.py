@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from analyzer.cli import program
+from analyzer.cli import main, program
 from analyzer.report.columns import TABLES
 from analyzer.result import ReplayResult
 from traces.errors import UsageError
@@ -176,8 +176,9 @@ def test_a_tree_is_opted_in(trace):
 
 
 def test_what_only_a_replay_knows_opts_nobody_in(trace):
-    error = refused("replay", trace, "--opt-in", "saved > 1GiB")
-    assert "who is offered is decided before a replay" in str(error)
+    error = refused("replay", trace, "--opt-in", "pid==1 or saved>1GiB")
+    message = "no saved here: who is offered is decided before a replay (column 11)"
+    assert str(error) == message
 
 
 def test_an_expression_that_no_mapping_fits_is_told(trace):
@@ -191,3 +192,21 @@ def test_nothing_offered_names_what_was_asked(trace):
     shown = ran("replay", trace, "--policy", "none")
     assert "nothing was offered to ksmd: the policy was none\n" in shown
     assert "offered  nothing\n" in shown
+
+
+@pytest.mark.parametrize("option", ["--opt-in", "--opt-out", "--filter"])
+def test_an_empty_expression_is_not_taken_for_none(trace, option):
+    assert str(refused("replay", trace, option, "")) == "an empty expression"
+
+
+def test_a_wrong_expression_is_shown_with_its_place(trace, capsys, monkeypatch):
+    arguments = ["ksm-analyze", "replay", str(trace), "--opt-in"]
+    monkeypatch.setattr("sys.argv", [*arguments, "pid == 1 and savd > 1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: no field savd (column 14), did you mean saved?\n"
+        "hint: pid == 1 and savd > 1\n"
+        "                   ^^^^\n"
+    )
