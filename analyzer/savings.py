@@ -36,7 +36,7 @@ from analyzer.sharing import (
     workload_pairs,
 )
 
-NAMES: Final = ["user", "unit", "container", "pod", "vm"]
+NAMES: Final = ["user", "unit", "container", "pod", "vm", "cgroup"]
 """What a process is known by, beside its pid, comm and workload."""
 
 

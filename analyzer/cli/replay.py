@@ -24,6 +24,8 @@ from analyzer.cli.sources import named_or_demo
 from analyzer.report.escape import printable
 
 if TYPE_CHECKING:
+    from analyzer.expression.expression import Expression
+    from analyzer.policy import MergePolicy
     from analyzer.result import ReplayResult
 
 _FORMATS: Final = ("text", "json", "csv", "md")
@@ -49,12 +51,31 @@ _SAVED: Final = 1000
     help="Rows of it, 0 for all.  [default: 8 in text, 20 in md, all in csv]",
 )
 @click.option(
+    "--filter",
+    "where",
+    metavar="EXPR",
+    help="Only rows of it that fit, such as 'saved > 1GiB and user == root'.",
+)
+@click.option(
     "--policy",
-    type=click.Choice(["all", "captured"]),
-    default="all",
+    type=click.Choice(["all", "captured", "none"]),
     help="Who is offered to ksmd: all compatible mappings, as if every process had "
-    "called PR_SET_MEMORY_MERGE, or those that were mergeable when captured.  "
-    "[default: all]",
+    "called PR_SET_MEMORY_MERGE, those that were mergeable when captured, or none.  "
+    "[default: all; captured where someone is opted in]",
+)
+@click.option(
+    "--opt-in",
+    metavar="EXPR",
+    help="Offer as well what fits: processes as prctl would, with kind or name "
+    "mappings as madvise would.",
+)
+@click.option("--opt-out", metavar="EXPR", help="Offer nothing of what fits.")
+@click.option(
+    "--opt-in-tree",
+    type=int,
+    multiple=True,
+    metavar="PID",
+    help="Offer as well this process and all its descendants; may be repeated.",
 )
 @click.option(
     "--kernel",
@@ -86,31 +107,71 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
     output: Path | None = options["output"]
     form = format_of(options["form"], output, _FORMATS)
     knobs_of(options)
+    where = _where(options)
+    policy = _policy(options)
     for path in (output, options["save"]):
         check_writable(path, *traces)
     with named_or_demo(traces, "replay") as paths:
-        result = _replayed(paths, options)
+        result = _replayed(paths, policy, options)
         if options["save"]:
             result.save(options["save"])
             note(f"saved {options['save']}")
         shown = replace(result, contents=result.contents.head(_shown(options)))
-        write(_drawn(shown, form, traces, options), output)
+        write(_drawn(shown, form, traces, where, options), output)
+        if where is not None and form in ("csv", "json"):
+            _tell_if_none(shown, options["by"], where)
 
 
-def _replayed(paths: list[Path], options: dict[str, Any]) -> "ReplayResult":
+def _where(options: dict[str, Any]) -> "Expression | None":
+    """What `--filter` asks for; refused before any work where its table lacks it."""
+    if options["where"] is None:
+        return None
+    from analyzer.expression.expression import Expression
+    from analyzer.report.rows import check
+
+    where = Expression.parse(options["where"])
+    check(options["by"], where)
+    return where
+
+
+def _policy(options: dict[str, Any]) -> "MergePolicy":
+    """Who is offered: the host as it was found where somebody is opted in."""
+    from analyzer.expression.expression import Expression
+    from analyzer.policy import MergePolicy, Offer
+
+    asked = {
+        # An empty one is refused here: to a policy it is none.
+        name: Expression.parse(options[name]).text
+        for name in ("opt_in", "opt_out")
+        if options[name] is not None
+    }
+    added = "opt_in" in asked or options["opt_in_tree"]
+    offer = options["policy"] or (Offer.CAPTURED if added else Offer.ALL)
+    return MergePolicy(Offer(offer), trees=options["opt_in_tree"], **asked)
+
+
+def _tell_if_none(result: "ReplayResult", by: str, where: "Expression") -> None:
+    from analyzer.report.rows import fitting, nothing_shown
+
+    if not fitting(result, by, where)[0]:
+        note(nothing_shown(by, where))
+
+
+def _replayed(
+    paths: list[Path], policy: "MergePolicy", options: dict[str, Any]
+) -> "ReplayResult":
     what = paths[0].name if len(paths) == 1 else f"{len(paths)} traces"
     saved = options["save"] is not None
     with ExitStack() as stack:
         stack.enter_context(working(f"replaying {what}"))
         from analyzer.engine.compiling import announce
-        from analyzer.policy import MergePolicy, Offer
         from analyzer.replay import run
 
         stack.enter_context(announce(_compiling))
         return run(
             paths,
             knobs_of(options),
-            MergePolicy(Offer(options["policy"])),
+            policy,
             passes=options["passes"],
             contents=max(_SAVED if saved else 0, _shown(options)),
             kernel=options["kernel"],
@@ -131,6 +192,7 @@ def _drawn(
     result: "ReplayResult",
     form: str,
     traces: tuple[Path, ...],
+    where: "Expression | None",
     options: dict[str, Any],
 ) -> str:
     from analyzer.report import drawn
@@ -141,6 +203,7 @@ def _drawn(
     layout = Layout(
         by=options["by"],
         rows=options["rows"],
+        where=where,
         width=width_of(output),
         height=height_of(output),
         colour=colour,
