@@ -7,8 +7,7 @@ import polars as pl
 
 from analyzer.expression.fields import SEARCHED, nearest
 from analyzer.expression.parser import parsed, wrong
-from analyzer.expression.tree import Node
-from traces.errors import UsageError
+from analyzer.expression.tree import Columns, Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +39,29 @@ class Expression:
     ) -> pl.Expr:
         """bool per row of a table with *columns*, never null.
 
-        A word alone is looked for in those of *searched* it has. Raises UsageError for
-        a field that they lack, for the *reason* given.
+        A word alone is looked for in those of *searched* among them. Raises UsageError
+        for a field that they lack, for the *reason* given.
         """
-        of = {name: name for name in searched if name in columns}
-        of |= {"pid": "pid"} if "pid" in columns else {}
+        places = [name for name in searched if name in columns]
+        of = {}
         for wanted, place in self.tree.fields():
             if wanted is None:
-                if not of:
-                    raise wrong(
-                        self.text, place, "this table has no names to find a word in"
-                    )
+                if not places:
+                    message = "this table has no names to find a word in"
+                    raise wrong(self.text, place, message)
                 continue
             column = wanted.column(columns)
             if column is None:
-                raise self._missing(wanted.name, place, columns, reason)
+                message = f"no {wanted.name} here: {reason}"
+                raise wrong(self.text, place, message, nearest(wanted.name, columns))
             of[wanted.name] = column
-        return self.tree.over(of)
+        return self.tree.over(Columns(of, places, "pid" in columns))
 
     def select(self, frame: pl.DataFrame) -> pl.Series:
         """bool per row of *frame*; raises as `over`."""
         # A constant has the length of the frame only beside its columns.
         fits = frame.with_columns(self.over(frame.columns).alias("fits"))
         return fits.get_column("fits")
-
-    def _missing(
-        self, name: str, place: tuple[int, int], columns: Collection[str], reason: str
-    ) -> UsageError:
-        return wrong(
-            self.text, place, f"no {name} here: {reason}", nearest(name, columns)
-        )
 
     def __str__(self) -> str:
         return str(self.tree)

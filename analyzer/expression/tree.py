@@ -5,19 +5,31 @@ Two-valued: a text that is null is empty, a figure that is null fits no comparis
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import polars as pl
 
-from analyzer.expression.fields import SEARCHED, Field, Kind
+from analyzer.expression.fields import Field, Kind
 from analyzer.expression.pattern import Pattern
 from analyzer.expression.quantity import Quantity
 
 Place = tuple[int, int]
 """First character and how many."""
+
+
+class Columns(NamedTuple):
+    """What a table has of what an expression asks for."""
+
+    of: Mapping[str, str]
+    """A field's name → its column."""
+    searched: Sequence[str]
+    """Where a word alone is looked for; never empty where there is one."""
+    pid: bool
+    """Whether a word may be a process's number."""
+
 
 WORDS: Final = frozenset({"and", "or", "not", "in"})
 """What only means itself between quotes."""
@@ -29,9 +41,8 @@ _LARGEST_PID: Final = 1 << 31
 class Node(Protocol):
     """A part of an expression."""
 
-    def over(self, columns: Mapping[str, str]) -> pl.Expr:
-        """bool per row of a table; *columns* has its column for each field's name,
-        and for each of `SEARCHED` that it has."""
+    def over(self, columns: Columns) -> pl.Expr:
+        """bool per row of a table with *columns*, never null."""
 
     def fields(self) -> Iterator[tuple[Field | None, Place]]:
         """What the table must have, None for anything in which a word can be."""
@@ -44,12 +55,10 @@ class Word:
     pattern: Pattern
     place: Place = field(default=(0, 0), compare=False)
 
-    def over(self, columns: Mapping[str, str]) -> pl.Expr:
-        fits = [
-            self.pattern.within(_text(name)) for name in SEARCHED if name in columns
-        ]
+    def over(self, columns: Columns) -> pl.Expr:
+        fits = [self.pattern.within(_text(name)) for name in columns.searched]
         number = self.pattern.literal
-        if "pid" in columns and number.isascii() and number.isdecimal():
+        if columns.pid and number.isascii() and number.isdecimal():
             pid = int(number[:20])
             fits.append(pl.col("pid") == (pid if pid < _LARGEST_PID else -1))
         return pl.any_horizontal(fits)
@@ -72,9 +81,9 @@ class Comparison:
     value: Pattern | Quantity
     place: Place = field(default=(0, 0), compare=False)
 
-    def over(self, columns: Mapping[str, str]) -> pl.Expr:
+    def over(self, columns: Columns) -> pl.Expr:
         return _compared(
-            columns[self.subject.name], self.subject.kind, self.operator, self.value
+            columns.of[self.subject.name], self.subject.kind, self.operator, self.value
         )
 
     def fields(self) -> Iterator[tuple[Field | None, Place]]:
@@ -92,8 +101,8 @@ class Membership:
     values: tuple[Pattern | Quantity, ...]
     place: Place = field(default=(0, 0), compare=False)
 
-    def over(self, columns: Mapping[str, str]) -> pl.Expr:
-        column, kind = columns[self.subject.name], self.subject.kind
+    def over(self, columns: Columns) -> pl.Expr:
+        column, kind = columns.of[self.subject.name], self.subject.kind
         return pl.any_horizontal(
             _compared(column, kind, "==", value) for value in self.values
         )
@@ -111,7 +120,7 @@ class Not:
 
     part: Node
 
-    def over(self, columns: Mapping[str, str]) -> pl.Expr:
+    def over(self, columns: Columns) -> pl.Expr:
         return ~self.part.over(columns)
 
     def fields(self) -> Iterator[tuple[Field | None, Place]]:
@@ -127,7 +136,7 @@ class And:
 
     parts: tuple[Node, ...]
 
-    def over(self, columns: Mapping[str, str]) -> pl.Expr:
+    def over(self, columns: Columns) -> pl.Expr:
         return pl.all_horizontal(part.over(columns) for part in self.parts)
 
     def fields(self) -> Iterator[tuple[Field | None, Place]]:
@@ -144,7 +153,7 @@ class Or:
 
     parts: tuple[Node, ...]
 
-    def over(self, columns: Mapping[str, str]) -> pl.Expr:
+    def over(self, columns: Columns) -> pl.Expr:
         return pl.any_horizontal(part.over(columns) for part in self.parts)
 
     def fields(self) -> Iterator[tuple[Field | None, Place]]:

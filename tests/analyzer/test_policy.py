@@ -102,6 +102,7 @@ DB = {"db4 heap"}
         (MergePolicy(Offer.NONE, "web"), {"web1", "web2"}),
         (MergePolicy(Offer.NONE, "30"), {"db4"}),
         (MergePolicy(Offer.NONE, "heap"), set()),
+        (MergePolicy(Offer.NONE, 'heap and kind == heap and name == "*"'), set()),
         (
             MergePolicy(Offer.NONE, "comm == web and kind == stack"),
             {"web1 stack", "web2 stack"},
