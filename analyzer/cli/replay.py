@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from analyzer.cli.narration import note, working
-from analyzer.cli.options import PATH, knob_options, knobs_of, output_options
+from analyzer.cli.options import (
+    PATH,
+    knob_options,
+    knobs_of,
+    ksmd_options,
+    output_options,
+    policy_of,
+    policy_options,
+)
 from analyzer.cli.output import (
     ascii_of,
     check_writable,
@@ -56,40 +64,8 @@ _SAVED: Final = 1000
     metavar="EXPR",
     help="Only rows of it that fit, such as 'saved > 1GiB and user == root'.",
 )
-@click.option(
-    "--policy",
-    type=click.Choice(["all", "captured", "none"]),
-    help="Who is offered to ksmd: all compatible mappings, as if every process had "
-    "called PR_SET_MEMORY_MERGE, those that were mergeable when captured, or none.  "
-    "[default: all; captured where someone is opted in]",
-)
-@click.option(
-    "--opt-in",
-    metavar="EXPR",
-    help="Offer as well what fits: processes as prctl would, with kind or name "
-    "mappings as madvise would.",
-)
-@click.option("--opt-out", metavar="EXPR", help="Offer nothing of what fits.")
-@click.option(
-    "--opt-in-tree",
-    type=int,
-    multiple=True,
-    metavar="PID",
-    help="Offer as well this process and all its descendants; may be repeated.",
-)
-@click.option(
-    "--kernel",
-    metavar="VERSION",
-    help="Whose ksmd to simulate, 5.10 to 7.3, or host for this machine's.  "
-    "[default: the captured kernel's]",
-)
-@click.option(
-    "--passes",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Stop after N full scans, not when every page still unmerged has been "
-    "processed twice since the last merge.",
-)
+@policy_options
+@ksmd_options
 @knob_options
 @output_options(*_FORMATS)
 @click.option(
@@ -108,7 +84,7 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
     form = format_of(options["form"], output, _FORMATS)
     knobs_of(options)
     where = _where(options)
-    policy = _policy(options)
+    policy = policy_of(options)
     for path in (output, options["save"]):
         check_writable(path, *traces)
     with named_or_demo(traces, "replay") as paths:
@@ -132,22 +108,6 @@ def _where(options: dict[str, Any]) -> "Expression | None":
     where = Expression.parse(options["where"])
     check(options["by"], where)
     return where
-
-
-def _policy(options: dict[str, Any]) -> "MergePolicy":
-    """Who is offered: the host as it was found where somebody is opted in."""
-    from analyzer.expression.expression import Expression
-    from analyzer.policy import MergePolicy, Offer
-
-    asked = {
-        # An empty one is refused here: to a policy it is none.
-        name: Expression.parse(options[name]).text
-        for name in ("opt_in", "opt_out")
-        if options[name] is not None
-    }
-    added = "opt_in" in asked or options["opt_in_tree"]
-    offer = options["policy"] or (Offer.CAPTURED if added else Offer.ALL)
-    return MergePolicy(Offer(offer), trees=options["opt_in_tree"], **asked)
 
 
 def _tell_if_none(result: "ReplayResult", by: str, where: "Expression") -> None:
