@@ -86,6 +86,17 @@ class Pattern:
         return f'"{quoted}"'
 
 
+def exactly(name: str) -> str:
+    r"""*name*, escaped and quoted: what an expression compares with to find it alone.
+
+    One of more than `LONGEST` characters, backslashes included, no expression takes.
+
+    >>> f"workload == {exactly('web*')}"
+    'workload == "web\\*"'
+    """
+    return str(Pattern.of(name))
+
+
 def _source(piece: re.Match[str]) -> str:
     if piece["any"]:
         return "*"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analyzer.expression.expression import Expression
 from analyzer.expression.fields import FIELDS, field_of
-from analyzer.expression.pattern import Pattern
+from analyzer.expression.pattern import exactly
 from analyzer.report.columns import COLUMNS, Unit
 from traces.errors import UsageError
 
@@ -261,9 +261,9 @@ def test_a_text_in_brackets_finds_itself():
 
 @given(texts, st.lists(texts, max_size=4))
 def test_a_name_made_a_pattern_fits_itself_alone(name, others):
-    pattern = Pattern.of(name or "")
     names = [name, *others]
-    assert fitting(f"comm == {pattern}", comm=pl.Series(names, dtype=pl.String)) == [
+    text = f"comm == {exactly(name or '')}"
+    assert fitting(text, comm=pl.Series(names, dtype=pl.String)) == [
         (other or "") == (name or "") for other in names
     ]
 
