@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from analyzer.contents import Within, repeated_contents
 from analyzer.counters import KsmCounters, process_profit
 from analyzer.engine import attribution
 from analyzer.engine.state import SPLIT_ZERO
@@ -29,12 +30,7 @@ from analyzer.result import (
     TraceInfo,
 )
 from analyzer.shares import whole_pages
-from analyzer.sharing import (
-    PAIRS,
-    repeated_contents,
-    who_shares,
-    workload_pairs,
-)
+from analyzer.sharing import PAIRS, who_shares, workload_pairs
 
 NAMES: Final = ["user", "unit", "container", "pod", "vm"]
 """What a process is known by, beside its pid, comm and workload."""
@@ -180,6 +176,7 @@ def result_of(
     info: TraceInfo,
     contents: int,
     detail: bool = False,
+    within: Within | None = None,
 ) -> ReplayResult:
     """Everything a replay that ended in *outcome* is worth."""
     host = outcome.host
@@ -197,6 +194,7 @@ def result_of(
     )
     workloads = grouped(processes, "workload", "processes", "pages")
     mappings = _mappings(outcome, processes, shares, counts, zero_rows)
+    repeated, held = repeated_contents(outcome, before, after, contents, within)
     if detail:
         pairs = workload_pairs(outcome, workloads, zero_rows, before, after, node)
     else:
@@ -223,7 +221,8 @@ def result_of(
         pairs=pairs,
         mappings=mappings,
         kinds=grouped(mappings, "kind", "mappings", "pages"),
-        contents=repeated_contents(outcome, before, after, contents),
+        contents=repeated,
+        holders=held if detail else held.clear(),
     )
 
 
