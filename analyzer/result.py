@@ -246,6 +246,7 @@ _PROCESS_FIGURES: Final = (
     "pages_cross",
     "ideal_saved_zero",
     "ideal_saved_nonzero",
+    "ideal_if_toggled",
 )
 
 _MAPPING_FIGURES: Final = (

@@ -16,8 +16,10 @@ import polars as pl
 from analyzer.contents import Within, repeated_contents
 from analyzer.counters import KsmCounters, process_profit
 from analyzer.engine import attribution
+from analyzer.engine.contents import content_numbers
 from analyzer.engine.state import SPLIT_ZERO
 from analyzer.engine.steady import ROWS, ZERO, steady
+from analyzer.engine.toggling import toggled
 from analyzer.host import Host
 from analyzer.outcome import Outcome
 from analyzer.result import (
@@ -193,6 +195,8 @@ def result_of(
         outcome, tallies.last(), weights, ideal, ideal_shares, counts
     )
     workloads = grouped(processes, "workload", "processes", "pages")
+    if detail:
+        processes, workloads = _toggled(outcome, processes, workloads)
     mappings = _mappings(outcome, processes, shares, counts, zero_rows)
     repeated, held = repeated_contents(outcome, before, after, contents, within)
     if detail:
@@ -283,6 +287,7 @@ def _processes(
         "ideal_saved_nonzero": whole_pages(
             ideal_shares[:, 1], ideal.pages_saved_nonzero, by_pid
         ),
+        "ideal_if_toggled": np.zeros(table.height, np.int64),
     }
     known = ["process", "host", "pid", "comm", "workload", *NAMES]
     return table.select(known).with_columns(_integers(columns))
@@ -398,6 +403,23 @@ def _ideal(
     # After merging, a content's one page is shared by all rows that hold it.
     kept = others - found.share
     return ideal, before_shares - np.stack([np.zeros(count), kept], 1)
+
+
+def _toggled(
+    outcome: Outcome, processes: pl.DataFrame, workloads: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both with `ideal_if_toggled` counted."""
+    host = outcome.host
+    numbers, repeated = content_numbers(host.digest, host.zero)
+    owner = host.segment_process
+    tables = []
+    for table, group in ((processes, owner), (workloads, host.workload[owner])):
+        change = toggled(
+            np.argsort(group, kind="stable"), host.start, group, outcome.offered,
+            host.frame, host.frames, numbers, max(repeated, 1), table.height,
+        )  # fmt: skip
+        tables.append(table.with_columns(pl.Series("ideal_if_toggled", change)))
+    return tables[0], tables[1]
 
 
 def _stuck(

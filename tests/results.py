@@ -209,6 +209,7 @@ def _processes(names: Sequence[str]) -> Any:
             "pages_cross": merging // (number + 2),
             "ideal_saved_zero": zero + 10,
             "ideal_saved_nonzero": saved + 20,
+            "ideal_if_toggled": -saved // 2,
         }
 
 
