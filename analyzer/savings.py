@@ -20,6 +20,7 @@ from analyzer.engine.contents import content_numbers
 from analyzer.engine.state import SPLIT_ZERO
 from analyzer.engine.steady import ROWS, ZERO, steady
 from analyzer.engine.toggling import toggled
+from analyzer.grouping import grouped
 from analyzer.host import Host
 from analyzer.outcome import Outcome
 from analyzer.result import (
@@ -234,16 +235,6 @@ def composition(frames: int, savings: Savings, counters: KsmCounters) -> Composi
     """Where *frames* offered frames went."""
     zero, nonzero, kept = *savings[:2], counters.pages_shared
     return Composition(nonzero, zero, kept, frames - nonzero - zero - kept)
-
-
-def grouped(table: pl.DataFrame, by: str, count: str, first: str) -> pl.DataFrame:
-    """Sums per *by* of all columns from *first* on; *count* says of how many rows."""
-    summed = table.columns[table.columns.index(first) :]
-    return (
-        table.group_by(by)
-        .agg(pl.len().cast(pl.Int64).alias(count), pl.col(summed).sum())
-        .sort(by)
-    )
 
 
 def _processes(
