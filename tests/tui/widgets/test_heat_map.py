@@ -50,7 +50,7 @@ def test_a_click_selects_and_the_second_opens():
     shown = heat()
 
     async def act(pilot):
-        await pilot.double_click(HeatMap, offset=(shown._name_width() + 9, 3))
+        await pilot.double_click(HeatMap, offset=(shown._plan.names + 9, 3))
 
     said = played(shown, act)
     assert (shown.row, shown.column) == (2, 1)
@@ -123,7 +123,7 @@ def test_what_is_not_there_is_blank_and_nothing_is_a_dot():
 
     async def act(_):
         shown.select(4, 4)
-        start, width = shown._name_width(), shown._cell_width()
+        start, width = shown._plan.names, shown._plan.cell
         one, two = lines(shown)[2:4]
         assert one[start + 2 * width : start + 3 * width].strip() == ""
         assert two[start + width : start + 2 * width].strip() == "·"
