@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from analyzer.counters import general_profit
+from analyzer.policy import MergePolicy
 from analyzer.result import ReplayResult
 from analyzer.worth import ENOUGH, pages_merged, pages_saved, pass_of
 from traces.schema import PAGE_SIZE
@@ -276,7 +277,7 @@ def _opt_in_potential(result: ReplayResult) -> Iterator[Finding]:
             "ideal_if_toggled": row["ideal_if_toggled"],
             "pages_captured": row["pages_captured"],
             "workloads": len(rows),
-            "opt_out": int("; opt-out " in result.policy),
+            "opt_out": int(bool(MergePolicy.parse(result.policy).opt_out)),
         },
         place=Place(View.WHAT_IF, row["workload"]),
         good=True,
