@@ -69,6 +69,7 @@ def _fields() -> Iterator[Field]:
         ("captured", "pages_captured"),
         ("ideal_zero", "ideal_saved_zero"),
         ("ideal_nonzero", "ideal_saved_nonzero"),
+        ("if_toggled", "ideal_if_toggled"),
     ):
         spelled = (name.replace("nonzero", "non_zero"),) if "nonzero" in name else ()
         yield Field(name, Kind.PAGES, (column,), (column, *spelled))

@@ -52,8 +52,8 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "cost": _cost_object(result),
         "findings": list(map(_finding_object, findings(result))),
         "passes": _objects(result.passes),
-        "workloads": _objects(result.workloads),
-        "processes": _objects(result.processes),
+        "workloads": _objects(_counted(result, result.workloads)),
+        "processes": _objects(_counted(result, result.processes)),
         "kinds": _objects(result.kinds),
         "contents": _objects(result.contents),
     }
@@ -62,7 +62,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
     if layout.where is not None:
         name = TABLES[layout.by].frame
         document["filter"] = filter_object(result, layout.by, layout.where)
-        document[name] = _objects(_meant(result, layout))
+        document[name] = _objects(_counted(result, _meant(result, layout)))
     return json_text(document)
 
 
@@ -115,7 +115,7 @@ def _finding_object(finding: Finding) -> dict[str, Any]:
 
 def replay_csv(result: ReplayResult, layout: Layout) -> str:
     """The table *layout.by* as it is in the result, a header line first."""
-    frame = _meant(result, layout)
+    frame = _counted(result, _meant(result, layout))
     if layout.rows:
         frame = frame.head(layout.rows)
     return csv_text(frame.columns, frame.iter_rows())
@@ -130,6 +130,12 @@ def policy_object(result: ReplayResult) -> dict[str, Any]:
         "opt_out": policy.opt_out or None,
         "opt_in_trees": list(policy.trees),
     }
+
+
+def _counted(result: ReplayResult, frame: pl.DataFrame) -> pl.DataFrame:
+    """*frame* without what nobody has counted in a result without detail."""
+    uncounted = ["ideal_if_toggled"] if result.compositions.is_empty() else []
+    return frame.drop(uncounted, strict=False)
 
 
 def trace_object(trace: TraceInfo) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.segment import Segment
-from stage import lines, played, pressed
+from stage import lines, played, pressed, resized
 
 from tui import draw
 from tui.draw import Slice
@@ -92,19 +92,13 @@ def kinds(said, kind):
 MOVES = [
     ("down j", 2),
     ("down down k up", 0),
-    ("up", 0),
     ("pagedown", 22),
-    ("pagedown pageup", 0),
-    ("end", 49),
-    ("G down", 49),
+    ("pagedown pageup up", 0),
+    ("end down", 49),
     ("G home", 0),
-    ("right", 0),
-    ("right right", (0, 0)),
     ("right right right", (0, 0)),
-    ("right down down left", 0),
     ("right down down left left down", 1),
     ("l l h", 0),
-    ("asterisk down", (0, 0)),
     ("asterisk down asterisk down", 1),
     ("r", 0),
 ]
@@ -226,7 +220,7 @@ def test_a_resize_keeps_the_selected_row_in_sight():
         table.focus()
         await pilot.press("end")
         for size in ((40, 6), (120, 40), (20, 3)):
-            await pilot.resize_terminal(*size)
+            await resized(pilot, *size)
             await pilot.pause()
             assert table.selected == 49
             assert any(line.lstrip("▸ ").startswith("w49") for line in lines(table))
@@ -311,7 +305,7 @@ def test_columns_are_left_out_whole():
 
     async def act(pilot):
         for width in (1, 5, 16, 20, 30, 40, 60, 120):
-            await pilot.resize_terminal(width, 10)
+            await resized(pilot, width, 10)
             seen = lines(table)
             assert all(cell_len(line) == width for line in seen)
             assert ("saved" in seen[0]) == (width >= 26)
@@ -329,7 +323,7 @@ def test_names_from_outside_are_harmless(source):
         table.focus()
         await pilot.press("asterisk")
         for width in (12, 26, 40, 80):
-            await pilot.resize_terminal(width, 40)
+            await resized(pilot, width, 40)
             seen = lines(table)
             assert all(cell_len(line) == width for line in seen)
             assert all(line.isprintable() for line in seen)
@@ -353,8 +347,10 @@ def test_without_colour_the_selected_row_is_reversed():
     async def act(pilot):
         table.focus()
         await pilot.press("down")
-        styles = [segment.style for segment in table.render_line(2) if segment.style]
-        assert all(style.reverse for style in styles)
+        for segment in table.render_line(2):
+            # The bar is half full, and its other half empty.
+            bar = segment.text[0] == "█" or segment.text == " " * 6
+            assert bool(segment.style.reverse) != bar
         for y in range(table.size.height):
             for segment in table.render_line(y):
                 assert not segment.style or not segment.style.bgcolor

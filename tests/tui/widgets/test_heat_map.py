@@ -2,7 +2,7 @@
 
 import pytest
 from rich.cells import cell_len
-from stage import lines, played, pressed
+from stage import lines, played, pressed, resized
 
 from analyzer.report.units import bytes_text
 from tui.look import PLAIN, Look
@@ -50,7 +50,7 @@ def test_a_click_selects_and_the_second_opens():
     shown = heat()
 
     async def act(pilot):
-        await pilot.double_click(HeatMap, offset=(shown._name_width() + 9, 3))
+        await pilot.double_click(HeatMap, offset=(shown._plan.names + 9, 3))
 
     said = played(shown, act)
     assert (shown.row, shown.column) == (2, 1)
@@ -62,9 +62,9 @@ def test_any_map_fits_any_size_in_any_look(summary):
     shown = heat(0, summary=summary)
 
     async def act(pilot):
-        for size in ((1, 1), (12, 5), (40, 9), (80, 24), (200, 60)):
-            await pilot.resize_terminal(*size)
-            for count in (0, 1, 5, 120):
+        for size in ((1, 1), (12, 5), (40, 9), (150, 24)):
+            await resized(pilot, *size)
+            for count in (0, 1, 5, 60):
                 names = ["漢字" * 9, "[red]x", *map(str, range(count))][:count]
                 values = [[at * 7 for at in range(count)]] * count
                 shown.set(names, values, bytes_text)
@@ -105,7 +105,7 @@ def test_cells_say_figures_where_they_fit():
     shown = heat()
 
     async def act(pilot):
-        await pilot.resize_terminal(120, 24)
+        await resized(pilot, 120, 24)
         line = lines(shown)[5]
         assert "5" in line
         assert "1.2K" in line
@@ -118,12 +118,43 @@ def test_cells_say_figures_where_they_fit():
     played(shown, act)
 
 
+def test_the_figure_under_the_cursor_is_whole():
+    shown = heat()
+
+    async def act(pilot):
+        await resized(pilot, 120, 24)
+        for width in range(2, 13):
+            shown._chosen_width = width
+            shown._fit()
+            shown.select(4, 4)
+            line = lines(shown)[5]
+            assert ("1.2K" in line) == (width >= 5)
+            assert "1.2" not in line.replace("1.2K", "")
+
+    played(shown, act)
+
+
+def test_columns_have_names_if_all_can_be_read_else_numbers():
+    shown = heat()
+
+    async def act(pilot):
+        await resized(pilot, 120, 24)
+        assert lines(shown)[0].split()[3:8] == ["01", "02", "03", "04", "05"]
+        shown.focus()
+        await pilot.press(*["plus"] * 4)
+        assert "workload-0  workload-1" in lines(shown)[0]
+        await pilot.press(*["minus"] * 10)
+        assert lines(shown)[0].split()[3:6] == ["01", "03", "05"]
+
+    played(shown, act)
+
+
 def test_what_is_not_there_is_blank_and_nothing_is_a_dot():
     shown = heat()
 
     async def act(_):
         shown.select(4, 4)
-        start, width = shown._name_width(), shown._cell_width()
+        start, width = shown._plan.names, shown._plan.cell
         one, two = lines(shown)[2:4]
         assert one[start + 2 * width : start + 3 * width].strip() == ""
         assert two[start + width : start + 2 * width].strip() == "·"
@@ -134,8 +165,8 @@ def test_what_is_not_there_is_blank_and_nothing_is_a_dot():
 def test_the_legend_says_least_and_most():
     async def act(pilot):
         shown = pilot.app.widget
-        assert "1 B" in lines(shown)[-1]
-        assert "1.25 KiB  log scale" in lines(shown)[-1]
+        assert "1 B" in lines(shown)[7]
+        assert "1.25 KiB  log scale" in lines(shown)[7]
 
     played(heat(), act)
 
