@@ -29,6 +29,7 @@ from tui.logbook import write_down, write_down_error
 from tui.look import Look, themes
 from tui.moments import Unclear, moment_named
 from tui.palette import Places
+from tui.picture import standalone
 from tui.session import Session, Unit, title_of
 from tui.sources import Opened, opened
 from tui.tasks import Task, Tasks
@@ -698,7 +699,7 @@ class KsmApp(App[int]):
         from tui.dialogs.export import Export
 
         if self.view is not None:
-            picture = self.export_screenshot(title="ksm-analyze")
+            picture = standalone(self.export_screenshot(title="ksm-analyze"))
             self.push_screen(Export(self.session, self.view, picture))
 
     async def action_quit(self) -> None:

@@ -108,7 +108,7 @@ class Process(Screen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        self.look_at()
+        home(self).changed()
         grid = self.query_one(Grid)
         grid.focus()
         if self._mapping is not None:
