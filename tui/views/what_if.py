@@ -155,8 +155,7 @@ class WhatIf(View):
                 self.notify("this is replayed already", timeout=2)
                 self.query_one("#wi-variants", Grid).select(variant)
                 return
-        name = ", ".join(settings.changes(a.settings)) or "the same again"
-        variant = home(self).add_variant(name, settings)
+        variant = home(self).add_variant(self.draft.title(), settings)
         if self.session.b is None:
             self.session.choose(b=variant)
         self.look_at()
