@@ -6,6 +6,7 @@ Two runs make the same files.
 
 import asyncio
 import os
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
@@ -42,8 +43,8 @@ PICTURES: Final = {
     "sharing": Picture("3 down right right"),
     "contents": Picture("4 down"),
     "time": Picture("5 comma"),
-    "what-if": Picture("6 right right right f5"),
-    "compare": Picture("6 right right right f5 tab 7"),
+    "what-if": Picture("6 right right right f5 backspace down down left left f5"),
+    "compare": Picture("6 down down left left f5 7"),
 }
 
 
@@ -72,7 +73,7 @@ def report() -> str:
     run = CliRunner(env=environment).invoke(program, ["replay", "--color", "always"])
     # The capture is where the program is installed, which is the maker's affair.
     printed = run.stdout.replace(f"{TRACE.parent}/", "")
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"))
+    console = Console(record=True, width=WIDTH, file=StringIO())
     console.print(Text("$ ksm-analyze replay", style="bold"))
     console.print(Text.from_ansi(printed))
     return standalone(console.export_svg(title="ksm-analyze"))

@@ -46,6 +46,7 @@ from tui.widgets.top_bar import Heading, TopBar
 
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
+    from tui.views.process import Process
 
 _BEAT: Final = 0.1
 """Seconds between two looks at a job's progress."""
@@ -97,7 +98,11 @@ class KsmApp(App[int]):
             )
             for number, (name, (title, _)) in enumerate(VIEWS.items(), 1)
         ),
-        Binding("slash", "filter", "Filter", id="find.filter"),
+        Binding("tab", "focus_next", "Next pane", id="view.next_pane", show=False),
+        Binding("shift+tab", "focus_previous", "Previous pane",
+                id="view.previous_pane", show=False),
+        Binding("slash", "filter", "Filter", id="find.filter",
+                tooltip="Filter: only rows that an expression fits"),
         Binding("escape", "clear", "Back", id="find.back", show=False,
                 tooltip="Clear the filter, or end zooming"),
         Binding("colon,ctrl+p", "command_palette", "Palette", id="find.palette",
@@ -119,26 +124,27 @@ class KsmApp(App[int]):
         Binding("x", "replay_pass", "Replay pass", id="time.replay", show=False,
                 tooltip="Replay to this pass: its mappings, sharing and contents"),
         Binding("f5", "run_draft", "Run", id="jobs.run", show=False,
-                tooltip="Replay the draft of What-if"),
+                tooltip="Replay the draft of What-if exactly"),
         Binding("ctrl+x", "cancel", "Cancel", id="jobs.cancel", show=False,
-                tooltip="Cancel the running replay"),
+                tooltip="Cancel the replay that runs"),
         Binding("J", "jobs", "Jobs", id="jobs.list", show=False,
-                tooltip="List the replays that run and wait"),
+                tooltip="List the replays that run and wait; enter cancels one"),
         Binding("w", "swap", "Swap A B", id="jobs.swap", show=False,
                 tooltip="Swap A and B"),
         Binding("R", "reload", "Reload", id="jobs.reload", show=False,
-                tooltip="Open the files again"),
+                tooltip="Open the files again, as they are now"),
         Binding("u", "units", "Units", id="app.units",
                 tooltip="Units: bytes, pages, % of the pages offered"),
         Binding("e", "export", "Export", id="app.export",
-                tooltip="Export: csv, json, md, svg of the screen"),
+                tooltip="Export the table: csv, json, md; the screen: svg"),
         Binding("y", "copy", "Copy", id="app.copy", tooltip="Copy the row"),
         Binding("Y", "copy_table", "Copy table", id="app.copy_table", show=False,
                 tooltip="Copy the table as it is seen"),
         Binding("z", "zoom", "Zoom", id="app.zoom", tooltip="Zoom the pane, and back"),
         Binding("t", "theme", "Theme", id="app.theme", show=False,
-                tooltip="Dark, light, the terminal's sixteen colours"),
-        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
+                tooltip="Theme: dark, light, the terminal's sixteen colours"),
+        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?",
+                tooltip="This list: keys of the pane one is in, then all others"),
         Binding("q", "quit", "Quit", id="app.quit"),
     ]  # fmt: skip
 
@@ -211,6 +217,13 @@ class KsmApp(App[int]):
         """The view that is seen, None while nothing can be."""
         current = self.body.visible_content
         return current if isinstance(current, View) else None
+
+    @property
+    def seen(self) -> "View | Process | None":
+        """What is copied and exported: the view, or the process that lies over it."""
+        from tui.views.process import Process
+
+        return self.screen if isinstance(self.screen, Process) else self.view
 
     # Opening, and what comes of it.
 
@@ -335,6 +348,9 @@ class KsmApp(App[int]):
 
     async def _go(self, name: str, find: str) -> None:
         self._view = name
+        while len(self.screen_stack) > 1:
+            # A process that is drilled into lies over the views.
+            await self.pop_screen()
         body = self.body
         if not body.query(f"#{name}"):
             await body.mount(view_class(name)(self.session))
@@ -568,6 +584,12 @@ class KsmApp(App[int]):
 
     # Finding.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only views can be filtered, not what lies over them."""
+        if action == "filter" and len(self.screen_stack) > 1:
+            return False
+        return super().check_action(action, parameters)
+
     def action_filter(self) -> None:
         if self.view is not None:
             self.query_one(FilterLine).begin(self.session.filter)
@@ -696,24 +718,24 @@ class KsmApp(App[int]):
     def action_copy(self) -> None:
         from tui.clipboard import copy
 
-        view = self.view
-        row = view.row() if view is not None else ""
+        seen = self.seen
+        row = seen.row() if seen is not None else ""
         if row:
             copy(self, row, "row")
 
     def action_copy_table(self) -> None:
         from tui.clipboard import copy_table
 
-        rows = self.view.rows() if self.view is not None else None
+        rows = self.seen.rows() if self.seen is not None else None
         if rows is not None:
             copy_table(self, rows)
 
     def action_export(self) -> None:
         from tui.dialogs.export import Export
 
-        if self.view is not None:
+        if self.seen is not None:
             picture = standalone(self.export_screenshot(title="ksm-analyze"))
-            self.push_screen(Export(self.session, self.view, picture))
+            self.push_screen(Export(self.session, self.seen, picture))
 
     async def action_quit(self) -> None:
         if self.tasks.current is not None and self.tasks.current.job is not None:

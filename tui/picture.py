@@ -63,12 +63,12 @@ def _merged(svg: str) -> str:
     found = list(_RECT.finditer(svg))
     if not found:
         return svg
-    runs = []
+    runs: list[tuple[str, float, float, float]] = []
     for rect in found:
         x, y, width = (float(rect[name]) for name in ("x", "y", "width"))
         if runs and runs[-1][:2] == (rect["fill"], y) and _touch(runs[-1], x):
-            fill, y, left, before = runs.pop()
-            width, x = before + width, left
+            _, _, x, before = runs.pop()
+            width += before
         runs.append((rect["fill"], y, x, width))
     drawn = "\n".join(
         f'<rect fill="{fill}" x="{_px(x)}" y="{_px(y)}" width="{_px(width)}"'

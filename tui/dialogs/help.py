@@ -16,6 +16,7 @@ from textual.widgets import Static
 from analyzer.report.cells import cells
 from tui.keys import GROUPS, Key, all_keys, keys_of
 from tui.look import Ink, Look, look_of
+from tui.views.view import home
 
 _TWO_COLUMNS = 116
 _COLUMN = 54
@@ -56,9 +57,10 @@ class Help(ModalScreen[None]):
         return Text("\n").join(_side_by_side(left, right))
 
     def _groups(self) -> list[tuple[str, list[Key]]]:
-        here = list(keys_of(*(type(widget) for widget in self._near)))
+        own = home(self).config.keys
+        here = list(keys_of(*(type(widget) for widget in self._near), own=own))
         mine = {key.id for key in here}
-        rest = [key for key in all_keys() if key.id not in mine]
+        rest = [key for key in all_keys(own) if key.id not in mine]
         rest.sort(key=lambda key: list(GROUPS).index(key.group))
         groups = [
             (GROUPS[group], list(keys))

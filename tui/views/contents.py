@@ -46,7 +46,8 @@ class Contents(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace", "all", "All contents", show=False, id="contents.all",
                 tooltip="From the contents of some pages back to those of all"),
-        Binding("d", "detail", "Detail", show=False, id="view.detail"),
+        Binding("d", "detail", "Detail", show=False, id="view.detail",
+                tooltip="Show or hide the pane about who holds it"),
     ]  # fmt: skip
 
     def __init__(self, session: Session) -> None:

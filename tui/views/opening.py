@@ -43,9 +43,11 @@ class Opening(Container, can_focus=True):
         padding: 1 2; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "look_at_part", "Look at what is there", id="jobs.part"),
-        Binding("escape", "app.cancel", "Cancel", id="jobs.give_up"),
-    ]
+        Binding("enter", "look_at_part", "Look at what is there", id="jobs.part",
+                tooltip="While opening: look at the passes that are done"),
+        Binding("escape", "app.cancel", "Cancel", id="jobs.give_up",
+                tooltip="While opening: give up"),
+    ]  # fmt: skip
 
     def __init__(self, session: Session, tasks: Tasks, paths: Sequence[Path]) -> None:
         super().__init__(id=self.NAME)

@@ -76,7 +76,8 @@ class Process(Screen[None]):
     Process.-tiny PageMap { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "leave", "Back", id="process.back"),
+        Binding("escape,backspace", "leave", "Back", id="process.back",
+                tooltip="Back to the views"),
         Binding("left_square_bracket", "sibling(-1)", "Process", key_display="[ ]",
                 id="process.before", tooltip="Previous process of the workload"),
         Binding("right_square_bracket", "sibling(1)", "Next process", show=False,
@@ -148,7 +149,8 @@ class Process(Screen[None]):
 
     def row(self) -> str:
         grid = self.query_one(Grid)
-        return "\t".join(grid.row_texts(grid.selected)) if grid.selected else ""
+        key = grid.selected
+        return "\t".join(grid.row_texts(key)) if key is not None else ""
 
     NAME = "process"
 

@@ -88,7 +88,7 @@ class Page:
         room = self.width - named - 10 - (2 if sign else 0)
         for text in more:
             if len(text) + 1 <= room:
-                cell = f" {text:>7}"
+                cell = f"{text:>8}"
                 self.text.append(cell, style(Ink.DIM))
                 room -= len(cell)
         self.text.append("\n")

@@ -72,8 +72,9 @@ class WhatIf(View):
         Binding("b", "side('b')", "Make B", id="what_if.b",
                 tooltip="Make the selected variant B, as Compare shows it"),
         Binding("O", "toggle_marked", "Toggle marked", show=False,
-                id="what_if.marked", tooltip="Toggle all that is marked in Workloads"),
-        Binding("f5", "app.run_draft", "Run", id="jobs.run"),
+                id="what_if.marked", tooltip="Toggle whatever is marked in Workloads"),
+        Binding("f5", "app.run_draft", "Run", id="jobs.run",
+                tooltip="Replay the draft exactly, in the background"),
     ]  # fmt: skip
 
     def __init__(self, session: Session) -> None:

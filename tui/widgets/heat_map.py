@@ -72,20 +72,21 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "go(0, -1)", "Left", show=False, id="heat.left"),
-        Binding("right,l", "go(0, 1)", "Right", show=False, id="heat.right"),
-        Binding("up,k", "go(-1, 0)", "Up", show=False, id="heat.up"),
-        Binding("down,j", "go(1, 0)", "Down", show=False, id="heat.down"),
+        Binding("left,h", "go(0, -1)", "Column before", show=False, id="heat.left"),
+        Binding("right,l", "go(0, 1)", "Next column", show=False, id="heat.right"),
+        Binding("up,k", "go(-1, 0)", "Row above", show=False, id="heat.up"),
+        Binding("down,j", "go(1, 0)", "Row below", show=False, id="heat.down"),
         Binding("pageup", "page(-1)", "Page up", show=False, id="heat.page_up"),
         Binding("pagedown", "page(1)", "Page down", show=False, id="heat.page_down"),
         Binding("home", "edge(0)", "First row", show=False, id="heat.home"),
         Binding("end,G", "edge(1)", "Last row", show=False, id="heat.end"),
-        Binding(
-            "plus,equals_sign", "zoom(1)", "Cells", key_display="+ -", id="heat.wider"
-        ),
-        Binding("minus", "zoom(-1)", "Narrower", False, "-", id="heat.narrower"),
-        Binding("enter", "open", "Open", id="heat.open"),
-    ]
+        Binding("plus,equals_sign", "zoom(1)", "Cells", key_display="+ -",
+                id="heat.wider", tooltip="Wider cells"),
+        Binding("minus", "zoom(-1)", "Narrower cells", show=False,
+                id="heat.narrower"),
+        Binding("enter", "open", "Open", id="heat.open",
+                tooltip="Show or hide the pair; from Overview, go to Sharing"),
+    ]  # fmt: skip
 
     class Said(Message):
         """What a map says names the map, and the cell under its cursor."""

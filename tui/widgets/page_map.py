@@ -36,14 +36,15 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "go(-1, 0)", "Left", show=False, id="pages.left"),
-        Binding("right,l", "go(1, 0)", "Right", show=False, id="pages.right"),
-        Binding("up,k", "go(0, -1)", "Up", show=False, id="pages.up"),
-        Binding("down,j", "go(0, 1)", "Down", show=False, id="pages.down"),
+        Binding("left,h", "go(-1, 0)", "Pages before", show=False, id="pages.left"),
+        Binding("right,l", "go(1, 0)", "Next pages", show=False, id="pages.right"),
+        Binding("up,k", "go(0, -1)", "Line above", show=False, id="pages.up"),
+        Binding("down,j", "go(0, 1)", "Line below", show=False, id="pages.down"),
         Binding("home", "edge(0)", "First page", show=False, id="pages.home"),
         Binding("end,G", "edge(1)", "Last page", show=False, id="pages.end"),
-        Binding("enter", "open", "Open", id="pages.open"),
-    ]
+        Binding("enter", "open", "Open", id="pages.open",
+                tooltip="Replay for what these pages hold: their contents"),
+    ]  # fmt: skip
 
     class Said(Message):
         """What a map says names the map and the pages, by index, both included."""
