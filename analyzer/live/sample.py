@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from analyzer.knobs import KsmKnobs
 
+Group = tuple[str, str]
+"""(workload, comm): what processes have in common over restarts and hosts."""
+
 
 class ProcessSample(NamedTuple):
     """A process that ksmd knows, or that is offered to it; None is what the kernel
@@ -31,6 +34,11 @@ class ProcessSample(NamedTuple):
     def key(self) -> tuple[int, int]:
         """The same for one process in all samples."""
         return self.pid, self.start_ticks
+
+    @property
+    def group(self) -> Group:
+        """What it is known by elsewhere."""
+        return self.workload, self.comm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
