@@ -3,7 +3,7 @@
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -76,13 +76,20 @@ class History:
                 "generated_by": tool(),
                 "host": socket.gethostname(),
                 "kernel": os.uname().release,
-                "knobs": last.knobs.as_files() if last and last.knobs else None,
+                "knobs": _numbers(last.settings) if last else None,
                 "limits": list(last.limits) if last else [],
                 "prediction": predicted,
                 "samples": [_flat(sample) for sample in self._samples],
                 "processes": [p._asdict() for p in last.processes] if last else [],
             }
         )
+
+
+def _numbers(settings: Mapping[str, str]) -> dict[str, int | str]:
+    return {
+        name: int(value) if value.isdecimal() else value
+        for name, value in settings.items()
+    }
 
 
 def _flat(sample: Sample) -> dict[str, int | None]:

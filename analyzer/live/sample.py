@@ -51,7 +51,11 @@ class Sample:
     """On a clock that nobody sets, for differences."""
     run: int
     """0 ksmd stands still, 1 it runs, 2 all was un-merged."""
+    settings: Mapping[str, str]
+    """The knobs that this kernel has, as their files put them; of a choice, what is
+    chosen."""
     knobs: KsmKnobs | None
+    """The same as a replay knows them; None where they make it endless."""
     counters: Mapping[str, int | None]
     """Every field of `KsmCounters`; full_scans, pages_scanned and pages_skipped
     count from boot."""

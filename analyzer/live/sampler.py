@@ -43,7 +43,7 @@ class Sampler:
 
     def __init__(self) -> None:
         require_ksm()
-        self._clock = _clock()
+        self._clock: Callable[[], int | None] | None = None
         self._has_stat = (procfs.PROC / "self" / "ksm_stat").exists()
         self._has_merging = (procfs.PROC / "self" / "ksm_merging_pages").exists()
         self._seen: set[int] = set()
@@ -58,13 +58,16 @@ class Sampler:
         Raises InputError where the files of KSM cannot be read any more.
         """
         began = time.monotonic_ns()
+        if self._clock is None:
+            self._clock = _clock()
         try:
             counters = _counters()
+            settings = _settings()
             run = int(read("run"))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {SYSFS}: {error}") from error
         cpu = self._cpu()
-        knobs, odd = _knobs()
+        knobs, odd = _knobs(settings)
         now = time.time_ns()
         if self._has_stat or self._has_merging:
             self._look_at_processes()
@@ -73,6 +76,7 @@ class Sampler:
             time_ns=now,
             clock_ns=began,
             run=run,
+            settings=settings,
             knobs=knobs,
             counters=counters,
             ksmd_cpu_ns=cpu,
@@ -83,8 +87,9 @@ class Sampler:
         )
 
     def _cpu(self) -> int | None:
+        assert self._clock is not None
         try:
-            return self._clock() if self._clock is not None else None
+            return self._clock()
         except OSError:
             return None
 
@@ -167,11 +172,11 @@ class Sampler:
         return limits
 
 
-def _clock() -> Callable[[], int] | None:
+def _clock() -> Callable[[], int | None]:
     try:
         return clock_of_ksmd()
     except InputError:
-        return None
+        return lambda: None
 
 
 def _counters() -> dict[str, int | None]:
@@ -187,11 +192,15 @@ def _counters() -> dict[str, int | None]:
     return {name: found[name] for name in KsmCounters._fields}
 
 
-def _knobs() -> tuple[KsmKnobs | None, list[str]]:
-    """What is set, or why it cannot be told: the kernel takes values that no replay
-    ends with."""
+def _settings() -> dict[str, str]:
+    return {name: read(name) for name in KsmKnobs.__slots__ if (SYSFS / name).exists()}
+
+
+def _knobs(settings: dict[str, str]) -> tuple[KsmKnobs | None, list[str]]:
+    """What is set, or why no replay could have it: the kernel takes values that none
+    would end with."""
     try:
-        return KsmKnobs.from_sysfs(SYSFS), []
+        return KsmKnobs.from_files(settings), []
     except KsmAnalyzeError as error:
         return None, [str(error)]
 

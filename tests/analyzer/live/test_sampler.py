@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from live_host import COUNTERS, KSMD, LiveHost, live_host
+from live_host import COUNTERS, KNOBS, KSMD, LiveHost, live_host
 
 from analyzer.counters import KsmCounters
 from analyzer.live.sample import ProcessSample, rates
@@ -31,6 +31,8 @@ def test_a_look_tells_what_the_files_say(host: LiveHost) -> None:
     assert sample.counters == COUNTERS | {"rmap_items": 10 + 90 + 300 + 100}
     assert tuple(sample.counters) == KsmCounters._fields
     assert sample.run == 1
+    # Knobs that the kernel lacks are not made up.
+    assert sample.settings == KNOBS | {"advisor_mode": "none"}
     assert sample.knobs is not None
     assert sample.knobs.use_zero_pages
     assert sample.ksmd_cpu_ns == 2_000_000_000
@@ -111,6 +113,7 @@ def test_knobs_no_replay_ends_with_are_told(host: LiveHost) -> None:
     host.set(pages_to_scan=0)
     sample = Sampler().look()
     assert sample.knobs is None
+    assert sample.settings["pages_to_scan"] == "0"
     assert "pages_to_scan is 0" in sample.limits[0]
 
 
