@@ -1,0 +1,1 @@
+"""Widgets: they know keys and pixels, and are given plain data."""
