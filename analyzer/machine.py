@@ -393,13 +393,14 @@ class Machine:
         return process.vpns[present], process.slots[present]
 
     def tally(self, procs: Sequence[str]) -> npt.NDArray[np.int64]:
-        """int64[procs, 4]: rmap_items, merging, zero and unshared pages of each."""
+        """int64[procs, 5]: rmap_items, merging, zero, unshared and volatile pages of
+        each."""
         state = self.state
         route = np.concatenate(
             [self.processes[proc].slots for proc in procs] or [np.empty(0, np.int32)]
         )
         sizes = [len(self.processes[proc].slots) for proc in procs]
-        figures = np.zeros((len(procs), 4), np.int64)
+        figures = np.zeros((len(procs), 5), np.int64)
         events.tally(state.where, route, np.cumsum([0, *sizes]), figures)
         for row, proc in zip(figures, procs, strict=True):
             row[:3] += self.processes[proc].start

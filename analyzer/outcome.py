@@ -8,6 +8,7 @@ import numpy.typing as npt
 from analyzer.counters import KsmCounters
 from analyzer.host import Host
 from analyzer.knobs import KsmKnobs
+from analyzer.result import End
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Outcome:
     policy: str
     settled: bool
     counters: KsmCounters
+    end: End
     offered: npt.NDArray[np.bool_]
     """[segment]"""
     where: npt.NDArray[np.uint8]

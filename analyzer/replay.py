@@ -35,8 +35,8 @@ from analyzer.outcome import Outcome
 from analyzer.pace import Pace
 from analyzer.policy import MergePolicy
 from analyzer.profile import PROFILES, Profile, chosen_profile
-from analyzer.result import Pass, ReplayResult, TraceInfo
-from analyzer.savings import Tallies, result_of
+from analyzer.result import End, Pass, ReplayResult, Stage, TraceInfo
+from analyzer.savings import Scales, Tallies, result_of
 from analyzer.timeline import Timeline
 from traces.errors import NotComparableError
 from traces.schema import UNKNOWN
@@ -81,37 +81,133 @@ def run(
     passes: int | None = None,
     contents: int = 20,
     kernel: str | None = None,
+    detail: bool = False,
 ) -> ReplayResult:
     """`replay` to its end, and what it is worth; *contents* rows of contents.
+
+    *detail* adds what is not printed, but saved: the tables that docs/savings.md
+    calls so.
 
     >>> from pathlib import Path
     >>> result = run([Path("trace.parquet")])  # doctest: +SKIP
     >>> result.savings.pages_saved_nonzero  # doctest: +SKIP
     """
-    traces = open_traces(paths)
-    ksmd = _started(traces, knobs, policy, kernel)
-    tallies = Tallies(sum(trace.processes.height for trace in traces))
-    for step in ksmd.passes(passes):
-        tallies.add(step, ksmd.per_process())
-    outcome = ksmd.outcome()
-    # Its arrays are large, and nobody needs them any more.
-    del ksmd
-    return result_of(outcome, tallies, info(traces, outcome.host), contents)
+    staged = Staged(paths, knobs, policy, passes, contents, kernel, detail)
+    for _ in staged:
+        pass
+    return staged.result()
+
+
+class Staged:
+    """A replay to be iterated over, and asked in between what it is worth so far.
+
+    Yields a `Stage` as each begins and a `Pass` after every full scan; whoever stops
+    listening stops it. The arguments are those of `run`.
+
+    >>> from pathlib import Path
+    >>> staged = Staged([Path("trace.parquet")], detail=True)
+    >>> for step in staged:  # doctest: +SKIP
+    ...     print(step)
+    >>> result = staged.result()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        knobs: KsmKnobs = KsmKnobs(),
+        policy: MergePolicy = MergePolicy(),
+        passes: int | None = None,
+        contents: int = 20,
+        kernel: str | None = None,
+        detail: bool = False,
+    ) -> None:
+        self._paths, self._knobs, self._policy = paths, knobs, policy
+        self._limit, self._contents, self._kernel = passes, contents, kernel
+        self._detail = detail
+        self._traces: list[Trace] = []
+        self._tallies = Tallies(0)
+        self._ksmd: Run | Timeline | None = None
+        self._outcome: Outcome | None = None
+        self._result: ReplayResult | None = None
+
+    def __iter__(self) -> Iterator[Stage | Pass]:
+        """The replay from its start. Raises as `replay` does."""
+        yield Stage("read")
+        traces = self._traces = open_traces(self._paths)
+        profile = chosen_profile(self._kernel, traces[0].facts.kernel)
+        host = _host(traces, profile)
+        if host is not None:
+            yield Stage("number")
+        ksmd = _ksmd(traces, host, self._knobs, self._policy, profile)
+        self._ksmd = ksmd
+        self._tallies = Tallies(sum(trace.processes.height for trace in traces))
+        yield from self._scans(ksmd)
+        yield Stage("weigh")
+        self._outcome = ksmd.outcome()
+        # Its other arrays are large, and nobody needs them any more.
+        del ksmd
+        self._ksmd = None
+        self._result = self._worth(self._outcome)
+
+    def result(self) -> ReplayResult:
+        """What the replay is worth: at its end, or between two passes as if it had
+        been told to stop there. Not before the first pass."""
+        if self._result is not None:
+            return self._result
+        return self._worth(self.outcome())
+
+    def outcome(self) -> Outcome:
+        """Where every page is: at the replay's end, or between two passes; then only
+        until it goes on."""
+        if self._outcome is not None:
+            return self._outcome
+        assert self._ksmd is not None, "the replay has not begun"
+        return self._ksmd.outcome()
+
+    def _scans(self, ksmd: "Run | Timeline") -> Iterator[Stage | Pass]:
+        scales, worth, changes = Scales(), None, None
+        for step in ksmd.steps(self._limit):
+            if isinstance(step, Pass):
+                if self._detail and changes != (changes := ksmd.changes()):
+                    worth = scales.worth(ksmd.outcome())
+                self._tallies.add(step, ksmd.per_process(), worth)
+            yield step
+
+    def _worth(self, outcome: Outcome) -> ReplayResult:
+        about = info(self._traces, outcome.host)
+        return result_of(outcome, self._tallies, about, self._contents, self._detail)
 
 
 def _started(
     traces: Sequence[Trace], knobs: KsmKnobs, policy: MergePolicy, kernel: str | None
 ) -> "Run | Timeline":
     profile = chosen_profile(kernel, traces[0].facts.kernel)
-    costs = Costs.load()
+    return _ksmd(traces, _host(traces, profile), knobs, policy, profile)
+
+
+def _host(traces: Sequence[Trace], profile: Profile) -> Host | None:
+    """All pages, where they can be replayed as a snapshot that only stands there."""
     still = all(trace.epochs.height == 1 for trace in traces)
     if still and profile.plain_snapshot:
-        return Run(load(traces), knobs, policy, profile, costs)
+        return load(traces)
     if not still and len(traces) > 1:
         raise NotComparableError(
             "captures of several epochs cannot be joined: their clocks differ",
             hint="replay them one by one",
         )
+    return None
+
+
+def _ksmd(
+    traces: Sequence[Trace],
+    host: Host | None,
+    knobs: KsmKnobs,
+    policy: MergePolicy,
+    profile: Profile,
+) -> "Run | Timeline":
+    costs = Costs.load()
+    if host is not None:
+        return Run(host, knobs, policy, profile, costs)
     return Timeline(traces, knobs, policy, profile, costs)
 
 
@@ -212,6 +308,14 @@ class Run:
             self.settled = quiet >= _SETTLED_AFTER
             yield Pass(self.wakeups, self.counters(), self.time_ns, self.cpu_ns)
 
+    def steps(self, limit: int | None) -> Iterator[Stage | Pass]:
+        """As `passes`: all that happens in a snapshot are full scans."""
+        return self.passes(limit)
+
+    def changes(self) -> int:
+        """Equal as long as no page comes to map another frame."""
+        return int(self.state.totals[CHANGES])
+
     def _let_pass(self, wakeups: int, before: npt.NDArray[np.int64]) -> None:
         """Count the time of a full scan."""
         grown = self.state.totals - before
@@ -261,8 +365,8 @@ class Run:
         )
 
     def per_process(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 4]: rmap_items, merging, zero and unshared pages."""
-        out = np.zeros((self.host.processes.height, 4), np.int64)
+        """int64[processes, 5]: rmap_items, merging, zero, unshared, volatile pages."""
+        out = np.zeros((self.host.processes.height, 5), np.int64)
         tally(self.state.where, self.starts, out)
         return out
 
@@ -284,6 +388,7 @@ class Run:
             policy=str(self.policy),
             settled=self.settled,
             counters=self.counters(),
+            end=End(self.wakeups, self.time_ns, self.cpu_ns, later=False),
             offered=self.offered,
             where=where,
             after=after,

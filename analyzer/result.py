@@ -29,7 +29,7 @@ from traces.table import (
     sealed,
 )
 
-RESULT_FORMAT: Final = 1
+RESULT_FORMAT: Final = 2
 """Raised whenever an older reader would misread a newer result."""
 
 RESULT_KEY: Final = b"ksm_analyze.result"
@@ -51,6 +51,26 @@ class Pass(NamedTuple):
     """Simulated time since the start; an estimate but for the sleeps."""
     cpu_ns: int = 0
     """ksmd's CPU time until then, estimated."""
+
+
+class Stage(NamedTuple):
+    """What a replay begins to do, for whoever shows how far it is."""
+
+    name: str
+    """`read`, `number`, `epoch` (once for each that is taken over) or `weigh`."""
+    epoch: int = 0
+    epochs: int = 1
+
+
+class End(NamedTuple):
+    """Where a replay stopped."""
+
+    wakeups: int
+    time_ns: int
+    cpu_ns: int
+    later: bool
+    """Whether time went on after the last full scan, as a trace of several epochs
+    does to its end."""
 
 
 class Savings(NamedTuple):
@@ -125,6 +145,7 @@ class ReplayResult:
     settled: bool
     """Whether it ran until nothing could merge any more (else: a pass limit)."""
     counters: KsmCounters
+    end: End
     savings: Savings
     ideal: Ideal
     sharing: Sharing
@@ -133,8 +154,14 @@ class ReplayResult:
     """A row per full scan: the counters, `wakeups`, `time_ns` and `cpu_ns`."""
     process_passes: pl.DataFrame
     """A row per full scan and process: the figures of /proc/PID/ksm_stat."""
+    process_savings: pl.DataFrame
+    """A row per full scan and process: what it has saved. Empty without detail."""
+    compositions: pl.DataFrame
+    """A row per full scan: the composition then. Empty without detail."""
     processes: pl.DataFrame
     workloads: pl.DataFrame
+    pairs: pl.DataFrame
+    """Who shares with whom, by workload. Empty without detail."""
     mappings: pl.DataFrame
     kinds: pl.DataFrame
     """The mappings by what they are: heap, stack, anon, file…"""
@@ -201,12 +228,15 @@ class ReplayResult:
 
 _PROCESS_FIGURES: Final = (
     "pages",
+    "pages_captured",
     "zero_pages",
     "fill_pages",
     "ksm_rmap_items",
     "ksm_merging_pages",
     "ksm_zero_pages",
     "ksm_process_profit",
+    "pages_unshared",
+    "pages_volatile",
     "pages_saved_zero",
     "pages_saved_nonzero",
     "pages_unmerged",
@@ -234,7 +264,16 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "ksm_merging_pages",
         "ksm_zero_pages",
         "pages_unshared",
+        "pages_volatile",
     ),
+    "process_savings": (
+        "full_scans",
+        "process",
+        "pages",
+        "pages_saved_zero",
+        "pages_saved_nonzero",
+    ),
+    "compositions": ("full_scans", *Composition._fields),
     "processes": (
         "process",
         "host",
@@ -249,6 +288,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         *_PROCESS_FIGURES,
     ),
     "workloads": ("workload", "processes", *_PROCESS_FIGURES),
+    "pairs": ("workload", "other", "pages_saved", "contents"),
     "mappings": (
         "mapping",
         "process",
@@ -279,6 +319,7 @@ _PLAIN: Final = {"profile": str, "costs": str, "policy": str, "settled": bool}
 
 _TUPLES: Final[Mapping[str, Any]] = {
     "counters": KsmCounters,
+    "end": End,
     "savings": Savings,
     "ideal": Ideal,
     "sharing": Sharing,
@@ -288,7 +329,7 @@ _TUPLES: Final[Mapping[str, Any]] = {
 # `workload` is a text, `workloads` and `processes` are numbers.
 _TEXTS: Final = frozenset(
     {"host", "comm", "workload", "user", "unit", "container", "pod", "vm"}
-    | {"kind", "name", "what", "whose"}
+    | {"kind", "name", "other", "what", "whose"}
 )
 
 

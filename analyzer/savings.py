@@ -7,16 +7,17 @@ defines every column.
 """
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from analyzer.counters import process_profit
+from analyzer.counters import KsmCounters, process_profit
 from analyzer.engine import attribution
 from analyzer.engine.state import SPLIT_ZERO
 from analyzer.engine.steady import ROWS, ZERO, steady
+from analyzer.host import Host
 from analyzer.outcome import Outcome
 from analyzer.result import (
     TABLES,
@@ -27,14 +28,80 @@ from analyzer.result import (
     Savings,
     TraceInfo,
 )
-from analyzer.sharing import repeated_contents, who_shares
+from analyzer.shares import whole_pages
+from analyzer.sharing import (
+    PAIRS,
+    repeated_contents,
+    who_shares,
+    workload_pairs,
+)
 
 NAMES: Final = ["user", "unit", "container", "pod", "vm"]
 """What a process is known by, beside its pid, comm and workload."""
 
-_GRID: Final = 6
-"""Decimals to which shares are taken before they are cut to whole pages: sums of
-fractions that make a whole page are off by less than this."""
+
+class Weights(NamedTuple):
+    """What every frame and every segment of an outcome counts for."""
+
+    zero_rows: npt.NDArray[np.bool_]
+    before: npt.NDArray[np.uint32]
+    """[frame] rows that mapped it when captured."""
+    after: npt.NDArray[np.uint32]
+    """[frame] rows that map it now."""
+    marks: npt.NDArray[np.uint8]
+    savings: Savings
+    shares: npt.NDArray[np.float64]
+    """[segment, 4] zero and other pages saved, zero and other frames before."""
+
+
+class Worth(NamedTuple):
+    """What a pass has saved."""
+
+    processes: npt.NDArray[np.int64]
+    """[process, 3] pages offered, zero and other pages saved."""
+    savings: Savings
+    frames: int
+    """Offered to ksmd."""
+
+
+class Scales:
+    """Weighs the outcomes of one replay; what its passes share is found once."""
+
+    def __init__(self) -> None:
+        self._host: Host | None = None
+        self._zero_rows: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._before: npt.NDArray[np.uint32] = np.empty(0, np.uint32)
+
+    def weigh(self, outcome: Outcome) -> Weights:
+        host = outcome.host
+        if host is not self._host:
+            self._host = host
+            self._zero_rows = host.zero_rows()
+            self._before = attribution.mappings_before(host.frame, host.frames)
+        zero_rows, before = self._zero_rows, self._before
+        after = attribution.mappings_after(
+            outcome.after, outcome.where, len(outcome.content) or 1
+        )
+        marks = attribution.mark(
+            host.frame, outcome.after, outcome.where, zero_rows, len(after)
+        )
+        savings = Savings(*attribution.freed(before, after, marks))
+        shares = np.zeros((len(host.mapping), 4))
+        attribution.weigh(
+            host.start, host.frame, outcome.after, outcome.where, zero_rows,
+            before, after, shares,
+        )  # fmt: skip
+        return Weights(zero_rows, before, after, marks, savings, shares)
+
+    def worth(self, outcome: Outcome) -> Worth:
+        """What *outcome* has saved, as `result_of` has it."""
+        weights = self.weigh(outcome)
+        host = outcome.host
+        owner = host.segment_process
+        pages = _per_process(_rows(outcome), owner, host.processes.height)
+        zero, nonzero = _saved(host, weights)
+        figures = np.stack([pages, zero, nonzero], 1)
+        return Worth(figures, weights.savings, _offered_frames(outcome))
 
 
 class Tallies:
@@ -44,8 +111,22 @@ class Tallies:
         self._processes = processes
         self._passes: list[dict[str, int]] = []
         self._figures: list[npt.NDArray[np.int64]] = []
+        self._saved: list[npt.NDArray[np.int64]] = []
+        self._compositions: list[dict[str, int]] = []
 
-    def add(self, step: Pass, figures: npt.NDArray[np.int64]) -> None:
+    def add(
+        self,
+        step: Pass,
+        figures: npt.NDArray[np.int64],
+        worth: Worth | None = None,
+    ) -> None:
+        """Note a pass, each process's figures (int64[processes, 5]) and, where detail
+        is wanted, what they are worth."""
+        if worth is not None:
+            composed = composition(worth.frames, worth.savings, step.counters)
+            scans = step.counters.full_scans
+            self._saved.append(worth.processes)
+            self._compositions.append({"full_scans": scans, **composed._asdict()})
         self._passes.append(
             {
                 "wakeups": step.wakeups,
@@ -61,56 +142,65 @@ class Tallies:
         return pl.DataFrame(self._passes, schema=schema)
 
     def process_passes(self) -> pl.DataFrame:
-        scans = [row["full_scans"] for row in self._passes]
-        empty = np.zeros((0, 4), np.int64)
-        figures = np.concatenate([empty, *self._figures])
+        return self._by_process("process_passes", self._figures)
+
+    def process_savings(self) -> pl.DataFrame:
+        return self._by_process("process_savings", self._saved)
+
+    def compositions(self) -> pl.DataFrame:
+        schema = dict.fromkeys(TABLES["compositions"], pl.Int64)
+        return pl.DataFrame(self._compositions, schema=schema)
+
+    def _by_process(
+        self, name: str, figures: list[npt.NDArray[np.int64]]
+    ) -> pl.DataFrame:
+        """Table *name* of int64[processes, figures] for each pass."""
+        scans = [row["full_scans"] for row in self._passes[: len(figures)]]
         everyone = np.arange(self._processes, dtype=np.int32)
+        titles = TABLES[name][2:]
+        together = np.concatenate([np.zeros((0, len(titles)), np.int64), *figures])
         return pl.DataFrame(
             {
                 "full_scans": np.repeat(np.array(scans, np.int64), self._processes),
                 "process": np.tile(everyone, len(scans)),
-                "ksm_rmap_items": figures[:, 0],
-                "ksm_merging_pages": figures[:, 1],
-                "ksm_zero_pages": figures[:, 2],
-                "pages_unshared": figures[:, 3],
+                **{title: together[:, at] for at, title in enumerate(titles)},
             }
         )
 
     def last(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 4]"""
+        """int64[processes, 5]"""
         if self._figures:
             return self._figures[-1]
-        return np.zeros((self._processes, 4), np.int64)
+        return np.zeros((self._processes, 5), np.int64)
 
 
 def result_of(
-    outcome: Outcome, tallies: Tallies, info: TraceInfo, contents: int
+    outcome: Outcome,
+    tallies: Tallies,
+    info: TraceInfo,
+    contents: int,
+    detail: bool = False,
 ) -> ReplayResult:
     """Everything a replay that ended in *outcome* is worth."""
     host = outcome.host
-    zero_rows = host.zero_rows()
-    before = attribution.mappings_before(host.frame, host.frames)
-    after = attribution.mappings_after(
-        outcome.after, outcome.where, len(outcome.content) or 1
-    )
-    marks = attribution.mark(
-        host.frame, outcome.after, outcome.where, zero_rows, len(after)
-    )
-    savings = Savings(*attribution.freed(before, after, marks))
+    weights = Scales().weigh(outcome)
+    zero_rows, before, after, marks, savings, shares = weights
     sharing, node, node_workloads = who_shares(outcome, zero_rows, after, marks)
-    segments = len(host.mapping)
-    shares = np.zeros((segments, 4))
-    counts = np.zeros((segments, 4), np.int64)
-    attribution.weigh(
-        host.start, host.frame, outcome.after, outcome.where, outcome.offered,
-        zero_rows, before, after, node, node_workloads, shares, counts,
+    counts = np.zeros((len(host.mapping), 4), np.int64)
+    attribution.count(
+        host.start, outcome.after, outcome.where, outcome.offered, zero_rows,
+        node, node_workloads, counts,
     )  # fmt: skip
     ideal, ideal_shares = _ideal(outcome, before, zero_rows, shares[:, 2:])
     processes = _processes(
-        outcome, tallies.last(), savings, ideal, shares, ideal_shares, counts, zero_rows
+        outcome, tallies.last(), weights, ideal, ideal_shares, counts
     )
+    workloads = grouped(processes, "workload", "processes", "pages")
     mappings = _mappings(outcome, processes, shares, counts, zero_rows)
-    offered_frames = _offered_frames(outcome)
+    if detail:
+        pairs = workload_pairs(outcome, workloads, zero_rows, before, after, node)
+    else:
+        pairs = pl.DataFrame(schema=PAIRS)
     return ReplayResult(
         trace=replace(info, frames=int(np.count_nonzero(before))),
         knobs=outcome.knobs,
@@ -119,26 +209,28 @@ def result_of(
         policy=outcome.policy,
         settled=outcome.settled,
         counters=outcome.counters,
+        end=outcome.end,
         savings=savings,
         ideal=ideal,
         sharing=sharing,
-        composition=Composition(
-            saved_nonzero=savings.pages_saved_nonzero,
-            saved_zero=savings.pages_saved_zero,
-            kept=outcome.counters.pages_shared,
-            unmerged=offered_frames
-            - savings.pages_saved_nonzero
-            - savings.pages_saved_zero
-            - outcome.counters.pages_shared,
-        ),
+        composition=composition(_offered_frames(outcome), savings, outcome.counters),
         passes=tallies.passes(),
         process_passes=tallies.process_passes(),
+        process_savings=tallies.process_savings(),
+        compositions=tallies.compositions(),
         processes=processes,
-        workloads=grouped(processes, "workload", "processes", "pages"),
+        workloads=workloads,
+        pairs=pairs,
         mappings=mappings,
         kinds=grouped(mappings, "kind", "mappings", "pages"),
         contents=repeated_contents(outcome, before, after, contents),
     )
+
+
+def composition(frames: int, savings: Savings, counters: KsmCounters) -> Composition:
+    """Where *frames* offered frames went."""
+    zero, nonzero, kept = *savings[:2], counters.pages_shared
+    return Composition(nonzero, zero, kept, frames - nonzero - zero - kept)
 
 
 def grouped(table: pl.DataFrame, by: str, count: str, first: str) -> pl.DataFrame:
@@ -151,58 +243,37 @@ def grouped(table: pl.DataFrame, by: str, count: str, first: str) -> pl.DataFram
     )
 
 
-def whole_pages(
-    shares: npt.NDArray[np.float64], total: int, order: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Cut *shares* to whole pages that add up to *total*, by largest remainder.
-
-    Ties go to the earlier in *order* (a permutation of the shares). Where the shares
-    themselves do not add up to *total*, they are scaled to it first.
-    """
-    wanted = shares.round(_GRID)
-    sum_ = float(wanted.sum())
-    if abs(sum_ - total) > 0.5 and sum_:
-        wanted = (shares * (total / sum_)).round(_GRID)
-    pages = np.floor(wanted).astype(np.int64)
-    missing = total - int(pages.sum())
-    remainder = (wanted - pages)[order].round(_GRID)
-    largest = order[np.argsort(-remainder, kind="stable")]
-    if missing > 0 and len(pages):
-        pages[largest] += missing // len(pages)
-        pages[largest[: missing % len(pages)]] += 1
-    return pages
-
-
 def _processes(
     outcome: Outcome,
     last: npt.NDArray[np.int64],
-    savings: Savings,
+    weights: Weights,
     ideal: Ideal,
-    shares: npt.NDArray[np.float64],
     ideal_shares: npt.NDArray[np.float64],
     counts: npt.NDArray[np.int64],
-    zero_rows: npt.NDArray[np.bool_],
 ) -> pl.DataFrame:
     host = outcome.host
+    zero_rows = weights.zero_rows
     table = host.processes
     owner = host.segment_process
-    by_pid = np.argsort(table["pid"].to_numpy(), kind="stable")
-    saved = _summed(shares, owner, table.height)
+    by_pid = _by_pid(host)
+    zero, nonzero = _saved(host, weights)
     pages = _per_process(_rows(outcome), owner, table.height)
+    captured = _per_process(np.diff(host.start), owner, table.height)
     columns = {
         "pages": pages,
+        "pages_captured": captured,
         "zero_pages": _per_process(_zeros(outcome, zero_rows), owner, table.height),
         "fill_pages": _per_process(_zeros(outcome, host.fill), owner, table.height),
         "ksm_rmap_items": last[:, 0],
         "ksm_merging_pages": last[:, 1],
         "ksm_zero_pages": last[:, 2],
         "ksm_process_profit": np.array(
-            [process_profit(m, z, i) for i, m, z, _ in last.tolist()], np.int64
+            [process_profit(m, z, i) for i, m, z, _, _ in last.tolist()], np.int64
         ),
-        "pages_saved_zero": whole_pages(saved[:, 0], savings.pages_saved_zero, by_pid),
-        "pages_saved_nonzero": whole_pages(
-            saved[:, 1], savings.pages_saved_nonzero, by_pid
-        ),
+        "pages_unshared": last[:, 3],
+        "pages_volatile": last[:, 4],
+        "pages_saved_zero": zero,
+        "pages_saved_nonzero": nonzero,
         "pages_unmerged": _per_process(
             counts[:, attribution.UNMERGED], owner, table.height
         ),
@@ -216,6 +287,25 @@ def _processes(
     }
     known = ["process", "host", "pid", "comm", "workload", *NAMES]
     return table.select(known).with_columns(_integers(columns))
+
+
+def _saved(
+    host: Host, weights: Weights
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(zero, other) int64[processes]: whole pages saved by each."""
+    saved = _summed(weights.shares, host.segment_process, host.processes.height)
+    by_pid = _by_pid(host)
+    return (
+        whole_pages(saved[:, 0], weights.savings.pages_saved_zero, by_pid),
+        whole_pages(saved[:, 1], weights.savings.pages_saved_nonzero, by_pid),
+    )
+
+
+def _by_pid(host: Host) -> npt.NDArray[np.int64]:
+    order: npt.NDArray[np.int64] = np.argsort(
+        host.processes["pid"].to_numpy(), kind="stable"
+    )
+    return order
 
 
 def _mappings(

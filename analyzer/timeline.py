@@ -24,7 +24,7 @@ from analyzer.outcome import Outcome
 from analyzer.pace import Pace
 from analyzer.policy import MergePolicy
 from analyzer.profile import Profile
-from analyzer.result import Pass
+from analyzer.result import End, Pass, Stage
 from traces.schema import UNKNOWN, PageFlag
 from traces.trace import Columns, Trace, run_starts
 
@@ -69,6 +69,9 @@ class Timeline:
         self._pace = Pace(knobs)
         self._scan_began = (0, 0)
         self.machine.knobs = self._pace.applied(knobs)
+        self._epoch = 0
+        self._later = False
+        """Whether anything happened since the last full scan."""
         self._zero = np.int64(traces[0].facts.zero_digest)
         self._numbering = Numbering(self._zero.view(np.uint64))
         self._nodes_apart = not knobs.merge_across_nodes
@@ -86,9 +89,14 @@ class Timeline:
         """Process → the one that forked it."""
 
     def passes(self, limit: int | None) -> Iterator[Pass]:
-        """Replay all epochs; yields after every full scan, at most *limit* times.
+        """Replay all epochs; yields after every full scan, at most *limit* times."""
+        return (step for step in self.steps(limit) if isinstance(step, Pass))
+
+    def steps(self, limit: int | None) -> Iterator[Stage | Pass]:
+        """As `passes`, telling of every epoch too before it is taken over.
 
         After the last epoch its state lasts as long as epochs lie apart on average.
+        Ends at the moment of the last full scan where *limit* ends it.
         """
         if self.epochs.height == 1:
             yield from self._until_settled(limit)
@@ -98,13 +106,18 @@ class Timeline:
         ends = [*times[1:], times[-1] + step]
         done = 0
         for epoch, end in enumerate(ends):
+            yield Stage("epoch", epoch, len(ends))
             self._take_over(epoch)
-            while (limit is None or done < limit) and self.time_ns < end:
-                if self._scan_until(end):
-                    done += 1
-                    yield self._pass()
+            while self.time_ns < end:
+                if not self._scan_until(end):
+                    continue
+                done += 1
+                yield self._pass()
+                if done == limit:
+                    return
 
-    def _until_settled(self, limit: int | None) -> Iterator[Pass]:
+    def _until_settled(self, limit: int | None) -> Iterator[Stage | Pass]:
+        yield Stage("epoch")
         self._take_over(0)
         totals = self.machine.state.totals
         quiet = done = 0
@@ -121,21 +134,27 @@ class Timeline:
             yield self._pass()
 
     def _pass(self) -> Pass:
+        self._later = False
         return Pass(self.wakeups, self.counters(), self.time_ns, self.cpu_ns)
+
+    def changes(self) -> tuple[int, int]:
+        """Equal as long as no page comes to map another frame."""
+        return int(self.machine.state.totals[slots.CHANGES]), self._epoch
 
     def counters(self) -> KsmCounters:
         """The kernel's figures as they stand."""
         return self.machine.counters()
 
     def per_process(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 4]: rmap_items, merging, zero and unshared pages."""
-        figures = np.zeros((self.processes.height, 4), np.int64)
+        """int64[processes, 5]: rmap_items, merging, zero, unshared, volatile pages."""
+        figures = np.zeros((self.processes.height, 5), np.int64)
         alive = sorted(self._alive)
         figures[alive] = self.machine.tally([str(process) for process in alive])
         return figures
 
     def _scan_until(self, end: int) -> bool:
         """Scan until a full scan or the time *end*; whether a scan ended."""
+        self._later = True
         machine, knobs = self.machine, self.machine.knobs
         sleep = sleep_ns(knobs.sleep_millisecs)
         before = machine.state.totals.copy()
@@ -164,6 +183,8 @@ class Timeline:
 
     def _take_over(self, epoch: int) -> None:
         """Let the machine be what *epoch* shows."""
+        self._epoch = epoch
+        self._later = True
         self._end_processes(epoch)
         self.machine.sightings.index_frames()
         for _, base, chunk in joined_chunks(self.traces, ENGINE_COLUMNS, epoch):
@@ -257,7 +278,7 @@ class Timeline:
         return digests ^ self._node_of * _APART if self._nodes_apart else digests
 
     def outcome(self) -> Outcome:
-        """Where every page of the last epoch ended."""
+        """Where every page of the epoch reached is now."""
         parts = [
             (process, *self.machine.pages(str(process)))
             for process in sorted(self._alive)
@@ -310,6 +331,7 @@ class Timeline:
             costs=self.costs.source,
             settled=self.settled,
             counters=self.counters(),
+            end=End(self.wakeups, self.time_ns, self.cpu_ns, self._later),
             offered=self._offered[host.mapping],
             where=(where & 0xFF & ~np.uint16(slots.BROKEN)).astype(np.uint8),
             after=after,
@@ -321,9 +343,9 @@ class Timeline:
     def _mapping_of(
         self, process: npt.NDArray[np.int32], vpns: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int32]:
-        """int32: the mapping each page lies in, in the last epoch."""
-        last = self.epochs.height - 1
-        table = self.mappings.filter(pl.col("last_epoch") == last)
+        """int32: the mapping each page lies in, in the epoch reached."""
+        lasted = pl.lit(self._epoch).is_between("first_epoch", "last_epoch")
+        table = self.mappings.filter(lasted)
         starts = table.select("process", "start_vpn").rows()
         keys = np.array([(p << _VPN_BITS) + s for p, s in starts], np.int64)
         order = np.argsort(keys, kind="stable")

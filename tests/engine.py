@@ -85,15 +85,24 @@ class Engine:
         )
 
     def process(self, number: int) -> dict[str, int]:
-        figures = np.zeros((len(self.starts) - 1, 4), np.int64)
-        kernel.tally(self.state.where, self.starts, figures)
-        items, merging, zero_pages, _ = map(int, figures[number])
+        items, merging, zero_pages = self._figures(number)[:3]
         return {
             "ksm_rmap_items": items,
             "ksm_merging_pages": merging,
             "ksm_zero_pages": zero_pages,
             "ksm_process_profit": (merging + zero_pages) * 4096 - items * 64,
         }
+
+    def unmerged(self, number: int) -> tuple[int, int]:
+        """A process's items in the unstable tree, and those in no tree at all."""
+        unshared, volatile = self._figures(number)[3:]
+        return unshared, volatile
+
+    def _figures(self, number: int) -> list[int]:
+        figures = np.zeros((len(self.starts) - 1, 5), np.int64)
+        kernel.tally(self.state.where, self.starts, figures)
+        found: list[int] = figures[number].tolist()
+        return found
 
     def _key(self, page: Page) -> tuple[bool, Hashable, int]:
         """Zero contents sort first; each NUMA node has its own where nodes do not

@@ -323,6 +323,13 @@ class Ksmd:
             "ksm_process_profit": 4096 * (merging + zeroed) - 64 * items,
         }
 
+    def unmerged(self, number: int) -> tuple[int, int]:
+        """A process's items in the unstable index, and those that wait outside."""
+        process = self.processes[number]
+        places = [i.place for i in process.items.values() if i.vpn in process.table]
+        unstable = [i for i in process.items.values() if i.place is UNSTABLE]
+        return len(unstable), places.count(None)
+
     # What it is worth.
 
     def saved(self) -> list[tuple[Fraction, Fraction, Fraction]]:

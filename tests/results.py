@@ -11,6 +11,7 @@ from analyzer.knobs import KsmKnobs
 from analyzer.result import (
     TABLES,
     Composition,
+    End,
     Ideal,
     ReplayResult,
     Savings,
@@ -77,6 +78,7 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
         policy="all",
         settled=True,
         counters=each[-1],
+        end=End(3 * passes, passes * 90_000_000_000, passes * 1_500_000_000, False),
         savings=Savings(zero, nonzero, pages_saved_by_split=zero // 8),
         ideal=Ideal(
             total["ideal_saved_zero"],
@@ -112,17 +114,44 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
                 {
                     **{name: row.get(name, 0) for name in TABLES["process_passes"]},
                     "full_scans": step,
-                    "pages_unshared": row["pages_unmerged"],
                 }
                 for step in range(1, passes + 1)
                 for row in processes.rows(named=True)
             ],
         ),
+        process_savings=_frame(
+            "process_savings",
+            [
+                {**row, "full_scans": step, **_saved(row, step, passes)}
+                for step in range(1, passes + 1)
+                for row in processes.rows(named=True)
+            ],
+        ),
+        compositions=_frame(
+            "compositions",
+            [_composition(processes, c, total["pages"], passes) for c in each],
+        ),
         processes=processes,
         workloads=workloads,
+        pairs=_frame("pairs", list(_pairs(workloads))),
         mappings=mappings,
         kinds=kinds,
         contents=_frame("contents", list(_contents(names, zero))),
+    )
+
+
+def other_result() -> ReplayResult:
+    """Another capture of the host of `result`, under other knobs and with losses."""
+    found = result((*NAMES[1:], "ci-runner"), passes=3)
+    zero, nonzero, split = found.savings
+    return replace(
+        found,
+        trace=replace(
+            found.trace, path="prod-node-17-evening.parquet", limits=["another limit"]
+        ),
+        knobs=KsmKnobs(pages_to_scan=1000, use_zero_pages=True),
+        settled=False,
+        savings=Savings(zero, nonzero - 100_000, split),
     )
 
 
@@ -136,6 +165,7 @@ def empty() -> ReplayResult:
     return replace(
         full,
         counters=counters,
+        end=End(1, 24_000_000, 0, later=False),
         savings=Savings(0, 0, 0),
         ideal=Ideal(0, 0, 0),
         sharing=Sharing(0, 0, 0),
@@ -178,12 +208,15 @@ def _processes(names: Sequence[str]) -> Any:
             "pod": "",
             "vm": names[at] if names[at].startswith("vm-") else "",
             "pages": pages,
+            "pages_captured": pages,
             "zero_pages": zero + 10,
             "fill_pages": 5,
             "ksm_rmap_items": pages,
             "ksm_merging_pages": merging,
             "ksm_zero_pages": zero,
             "ksm_process_profit": process_profit(merging, zero, pages),
+            "pages_unshared": (pages - zero - merging) * 9 // 10,
+            "pages_volatile": pages // 100,
             "pages_saved_zero": zero,
             "pages_saved_nonzero": saved - loss,
             "pages_unmerged": pages - zero - merging,
@@ -208,6 +241,19 @@ def _mappings(processes: pl.DataFrame) -> Any:
             }
 
 
+def _pairs(workloads: pl.DataFrame) -> Any:
+    for row in workloads.rows(named=True):
+        for other in workloads["workload"]:
+            own = other == row["workload"]
+            left = row["pages_saved_nonzero"] - 10 * (workloads.height - 1)
+            yield {
+                "workload": row["workload"],
+                "other": other,
+                "pages_saved": left if own else 10,
+                "contents": row["processes"] if own else 1,
+            }
+
+
 def _contents(names: Sequence[str], zero: int) -> Any:
     for rank, what in enumerate(("zero", "other", "fill", "other")):
         copies = (zero + 5) // (rank + 1) ** 3
@@ -221,6 +267,28 @@ def _contents(names: Sequence[str], zero: int) -> Any:
             "whose": ", ".join(names[:3]),
             "pages_saved": copies - bool(rank),
         }
+
+
+def _saved(row: dict[str, int], step: int, passes: int) -> dict[str, int]:
+    names = "pages_saved_zero", "pages_saved_nonzero"
+    return {name: row[name] * step // passes for name in names}
+
+
+def _composition(
+    processes: pl.DataFrame, counters: KsmCounters, pages: int, passes: int
+) -> dict[str, int]:
+    step = counters.full_scans
+    rows = [_saved(row, step, passes) for row in processes.rows(named=True)]
+    zero = sum(row["pages_saved_zero"] for row in rows)
+    nonzero = sum(row["pages_saved_nonzero"] for row in rows)
+    kept = counters.pages_shared
+    return {
+        "full_scans": step,
+        "saved_nonzero": nonzero,
+        "saved_zero": zero,
+        "kept": kept,
+        "unmerged": pages - zero - nonzero - kept,
+    }
 
 
 def _counters(total: dict[str, int], kept: int, step: int, passes: int) -> KsmCounters:

@@ -33,7 +33,7 @@ class Stepwise:
 
     def process(self, number: int) -> dict[str, int]:
         """The figures of /proc/PID/ksm_stat."""
-        items, merging, zero, _ = self._run.per_process()[number].tolist()
+        items, merging, zero, _, _ = self._run.per_process()[number].tolist()
         return {
             "ksm_rmap_items": items,
             "ksm_merging_pages": merging,

@@ -28,6 +28,8 @@ _GAPPED: Final = "▇"
 HOLE: Final = 255
 """Stands for a page that is not there, in a row of page states."""
 
+_UNITS: Final = ("", "K", "M", "G", "T", "P", "E")
+
 _LEAST_SHOWN: Final = 0.25
 """Cells from which on a part of a table's bar is given a whole one."""
 
@@ -171,6 +173,11 @@ def dominant(states: bytes, first: int, end: int, kinds: int) -> int | None:
     One byte a page, below *kinds*. None if all of them are holes: a page among
     holes is shown.
     """
+    if first < end and states[first] < kinds:
+        # Neighbours mostly share a state: then one count tells.
+        kind = states[first]
+        if states.count(kind, first, end) * 2 > end - first:
+            return kind
     counts = [states.count(kind, first, end) for kind in range(kinds)]
     most = max(counts, default=0)
     return kinds - 1 - counts[::-1].index(most) if most else None
@@ -195,6 +202,16 @@ def level(value: float, most: float, steps: int) -> int:
     if value <= 0 or most <= 0:
         return 0
     return min(max(round(min(value / most, 1) * steps), 1), steps)
+
+
+def tight(value: int) -> str:
+    """At most four cells: `0`, `8.7M`, `70M`, `334M`, in units of 1024."""
+    size, unit = float(value), 0
+    while size >= 999.5 and unit < len(_UNITS) - 1:
+        size, unit = size / 1024, unit + 1
+    if size < 9.95 and unit:
+        return f"{size:.1f}{_UNITS[unit]}"
+    return f"{size:.0f}{_UNITS[unit]}"
 
 
 def blank(width: int) -> Cells:

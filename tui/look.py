@@ -189,6 +189,7 @@ _FULL: Final = ("█", "#")
 
 _BOLD: Final = {Ink.ACCENT, Ink.CURSOR}
 _FAINT: Final = {Ink.DIM, Ink.LINE}
+_REVERSED: Final = {Ink.SELECTED, Ink.CURSOR}
 
 _FADING: Final = 0.62
 """How much of the ground is mixed into what lies after the pass cursor."""
@@ -402,7 +403,7 @@ def _style(
         back = None
         bold = bold or fg in _BOLD or bg == Ink.SELECTED_BLURRED
         dim = dim or faded or fg in _FAINT
-        reverse = reverse or bg == Ink.SELECTED
+        reverse = reverse or bg in _REVERSED
     return Style(
         color=front,
         bgcolor=back,

@@ -15,6 +15,10 @@ from traces.errors import KsmAnalyzeError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "replay": ("analyzer.cli.replay", "What ksmd would merge, and what that saves."),
+    "compare": (
+        "analyzer.cli.compare",
+        "What another setting, or another capture, changes.",
+    ),
     "info": ("analyzer.cli.info", "What is in a file, without a replay."),
     "capture": ("analyzer.cli.capture", "Record the pages of live processes."),
     "synth": ("analyzer.cli.synth", "Make up a trace whose savings are known."),

@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _FORMATS: Final = ("text", "json", "csv", "md")
 _TABLES: Final = ("workload", "process", "mapping", "kind", "content", "pass")
 _CONTENTS: Final = 20
+_SAVED: Final = 1000
+"""Rows of contents that a saved result keeps."""
 
 
 @click.command(short_help="What ksmd would merge, and what that saves.")
@@ -90,11 +93,13 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
         if options["save"]:
             result.save(options["save"])
             note(f"saved {options['save']}")
-        write(_drawn(result, form, traces, options), output)
+        shown = replace(result, contents=result.contents.head(_shown(options)))
+        write(_drawn(shown, form, traces, options), output)
 
 
 def _replayed(paths: list[Path], options: dict[str, Any]) -> "ReplayResult":
     what = paths[0].name if len(paths) == 1 else f"{len(paths)} traces"
+    saved = options["save"] is not None
     with ExitStack() as stack:
         stack.enter_context(working(f"replaying {what}"))
         from analyzer.engine.compiling import announce
@@ -107,9 +112,15 @@ def _replayed(paths: list[Path], options: dict[str, Any]) -> "ReplayResult":
             knobs_of(options),
             MergePolicy(Offer(options["policy"])),
             passes=options["passes"],
-            contents=max(_CONTENTS, options["rows"] or 0),
+            contents=max(_SAVED if saved else 0, _shown(options)),
             kernel=options["kernel"],
+            detail=saved,
         )
+
+
+def _shown(options: dict[str, Any]) -> int:
+    """Rows of contents: no more for being saved too."""
+    return max(_CONTENTS, options["rows"] or 0)
 
 
 def _compiling() -> None:

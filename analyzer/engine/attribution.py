@@ -74,34 +74,20 @@ def freed(counts_before, counts_after, marks):
 
 
 @jit
-def weigh(
-    starts, before, after, where, offered, zero_rows, counts_before, counts_after,
-    node, node_workloads, shares, counts,
-):  # fmt: skip
-    """Add up each segment's rows.
+def weigh(starts, before, after, where, zero_rows, counts_before, counts_after, shares):
+    """Add up each segment's shares of memory.
 
     shares[segment] becomes (zero, other) saved and (zero, other) mapped before, in
-    pages; counts[segment] its rows that are merged, on the zero page, unmerged, merged
-    across workloads. Sums are compensated (Kahan), so that a segment's share is right
-    to the last page.
+    pages. Sums are compensated (Kahan), so that a segment's share is right to the
+    last page.
     """
     sums = np.zeros(4)
     lost = np.zeros(4)
     for segment in range(len(starts) - 1):
         sums[:] = 0.0
         lost[:] = 0.0
-        merging = placed = unmerged = cross = 0
         for row in range(starts[segment], starts[segment + 1]):
             bits = where[row]
-            if offered[segment]:
-                if bits & IN_STABLE:
-                    merging += 1
-                    if not zero_rows[row]:
-                        cross += node_workloads[node[after[row]]] > 1
-                elif bits & KSM_ZERO:
-                    placed += 1
-                elif not bits & SPLIT_ZERO:
-                    unmerged += 1
             which = 0 if zero_rows[row] else 1
             had = 1.0 / counts_before[before[row]]
             _add(sums, lost, which + 2, had)
@@ -109,6 +95,26 @@ def weigh(
             if now != had:
                 _add(sums, lost, which, had - now)
         shares[segment] = sums
+
+
+@jit
+def count(starts, after, where, offered, zero_rows, node, node_workloads, counts):
+    """counts[segment] becomes its offered rows that are merged, on the zero page,
+    unmerged, merged across workloads."""
+    for segment in range(len(starts) - 1):
+        if not offered[segment]:
+            continue
+        merging = placed = unmerged = cross = 0
+        for row in range(starts[segment], starts[segment + 1]):
+            bits = where[row]
+            if bits & IN_STABLE:
+                merging += 1
+                if not zero_rows[row]:
+                    cross += node_workloads[node[after[row]]] > 1
+            elif bits & KSM_ZERO:
+                placed += 1
+            elif not bits & SPLIT_ZERO:
+                unmerged += 1
         counts[segment, MERGING] = merging
         counts[segment, PLACED] = placed
         counts[segment, UNMERGED] = unmerged

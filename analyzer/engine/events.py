@@ -22,8 +22,11 @@ from analyzer.engine.slots import (
     OPEN,
     PAGELESS,
     SPLIT_ZERO,
+    ZERO_MAPPED,
     ZERO_PAGES,
 )
+
+_PLACED = HAS_ITEM | IN_UNSTABLE | IN_STABLE | ZERO_MAPPED
 
 
 @jit
@@ -243,16 +246,19 @@ def _holds(state, slot, content, settings):
 
 @jit
 def tally(where, sequence, starts, out):
-    """Count parts of a sequence of slots: rmap_items, merging, zero, unshared."""
+    """Count parts of a sequence of slots: rmap_items, merging, zero, unshared,
+    volatile (in neither tree, and not mapping the zero page)."""
     for part in range(len(starts) - 1):
-        items = merging = zero = unshared = 0
+        items = merging = zero = unshared = volatile = 0
         for at in range(starts[part], starts[part + 1]):
             bits = where[sequence[at]]
             items += (bits & HAS_ITEM) >> 2
             merging += (bits & IN_STABLE) >> 1
             zero += (bits & KSM_ZERO) >> 5
             unshared += bits & IN_UNSTABLE
+            volatile += (bits & _PLACED) == HAS_ITEM
         out[part, 0] = items
         out[part, 1] = merging
         out[part, 2] = zero
         out[part, 3] = unshared
+        out[part, 4] = volatile

@@ -46,6 +46,7 @@ from analyzer.engine.state import (
 
 _ENDLESS: Final = 1 << 62
 _OUT: Final = np.uint8(255 - IN_UNSTABLE)
+_PLACED: Final = HAS_ITEM | IN_UNSTABLE | IN_STABLE | GONE
 
 
 @jit
@@ -268,22 +269,25 @@ def tally(
     starts: npt.NDArray[np.int64],
     out: npt.NDArray[np.int64],
 ) -> None:
-    """Count each process's items: out[process] = rmap_items, merging, zero, unshared.
+    """Count each process's items: out[process] = rmap_items, merging, zero, unshared,
+    volatile (in neither tree, and not mapping the zero page).
 
     *starts* is int64[processes + 1], where each process's items begin.
     """
     for process in range(len(starts) - 1):
-        items = merging = zero = unshared = 0
+        items = merging = zero = unshared = volatile = 0
         for i in range(starts[process], starts[process + 1]):
             bits = where[i]
             items += (bits & HAS_ITEM) >> 2
             merging += (bits & IN_STABLE) >> 1
             zero += (bits & KSM_ZERO) >> 5
             unshared += bits & IN_UNSTABLE
+            volatile += (bits & _PLACED) == HAS_ITEM
         out[process, 0] = items
         out[process, 1] = merging
         out[process, 2] = zero
         out[process, 3] = unshared
+        out[process, 4] = volatile
 
 
 def full_scan(state: State, pages_to_scan: int, **settings: Any) -> int:

@@ -87,7 +87,7 @@ class Replayed:
                 "ksm_zero_pages": zero,
                 "ksm_process_profit": process_profit(merging, zero, items),
             }
-            for items, merging, zero, _ in self._run.per_process().tolist()
+            for items, merging, zero, _, _ in self._run.per_process().tolist()
         ]
 
 

@@ -14,9 +14,10 @@ from analyzer.report.machine import (
     savings_object,
     trace_object,
 )
-from analyzer.report.summary import pages_offered, pages_saved, stated
+from analyzer.report.summary import stated
 from analyzer.report.units import bytes_text, count_text, pages_text, share_text
 from analyzer.result import ReplayResult, TraceInfo
+from analyzer.worth import pages_offered, pages_saved
 from traces.schema import Facts
 from traces.tool import tool
 

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import polars as pl
 
+from analyzer.findings import Finding, findings
 from analyzer.report.columns import TABLES, ranked
 from analyzer.report.escape import printable
+from analyzer.report.findings import sentence
 from analyzer.report.layout import Layout
-from analyzer.report.summary import cost_of
 from analyzer.result import ReplayResult, Savings, TraceInfo
+from analyzer.worth import cost_of
 from traces.schema import PAGE_SIZE
 from traces.tool import tool
 
@@ -44,6 +46,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "sharing": result.sharing._asdict(),
         "composition": result.composition._asdict(),
         "cost": _cost_object(result),
+        "findings": list(map(_finding_object, findings(result))),
         "passes": _objects(result.passes),
         "workloads": _objects(result.workloads),
         "processes": _objects(result.processes),
@@ -68,6 +71,18 @@ def _cost_object(result: ReplayResult) -> dict[str, Any] | None:
         "cpu_share": cost.cpu_share,
         "time_to_percent_ns": {str(k): v for k, v in cost.reached_ns.items()},
         "pages_scanned_per_page_saved": cost.scanned_per_page_saved,
+    }
+
+
+def _finding_object(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "subject": finding.subject,
+        "text": sentence(finding).text,
+        "numbers": finding.numbers,
+        "place": asdict(finding.place),
+        "good": finding.good,
+        "bytes_at_stake": finding.weight,
     }
 
 

@@ -5,19 +5,15 @@ from typing import Any, Final
 
 import polars as pl
 
+from analyzer.findings import findings
 from analyzer.report.columns import COLUMNS, TABLES, Unit, ranked, remainder, shown
+from analyzer.report.escape import printable
+from analyzer.report.findings import sentence
 from analyzer.report.layout import Layout
-from analyzer.report.summary import (
-    ENOUGH,
-    limits,
-    nothing_offered,
-    pages_offered,
-    pages_saved,
-    pass_of,
-    stated,
-)
+from analyzer.report.summary import limits, nothing_offered, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
+from analyzer.worth import ENOUGH, pages_offered, pages_saved, pass_of
 
 ROWS: Final = 20
 """Rows of the table unless more are asked for."""
@@ -31,12 +27,22 @@ def markdown(result: ReplayResult, layout: Layout) -> str:
         blocks = [_headline(result), _composition(result), _table(result, layout)]
     else:
         blocks = [f"**{escaped(nothing_offered(result))}**"]
+    if found := _findings(result):
+        blocks.append(found)
     sentences = [
         f"**{label}**: {escaped(text)}" for label, text in stated(result, layout.by)
     ]
     sentences += [f"**limit**: {escaped(text)}" for text in limits(result)]
     blocks.append("\n".join(f"- {sentence}" for sentence in sentences))
     return "\n\n".join(blocks) + "\n"
+
+
+def _findings(result: ReplayResult) -> str:
+    told = (sentence(finding) for finding in findings(result))
+    return "\n".join(
+        f"- **{escaped(printable(head))}**: {escaped(printable(body))}"
+        for head, body in told
+    )
 
 
 def escaped(text: str) -> str:

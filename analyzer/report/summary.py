@@ -1,9 +1,7 @@
 """What a result comes to, in sentences: the same words in every readable format."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
-
-import polars as pl
+from typing import Final
 
 from analyzer.knobs import KsmKnobs
 from analyzer.report.escape import printable
@@ -14,48 +12,12 @@ from analyzer.report.units import (
     share_text,
 )
 from analyzer.result import ReplayResult, TraceInfo
-
-ENOUGH: Final = 0.95
-"""The share of the final savings after which a replay has shown what it is worth."""
+from analyzer.worth import Cost, cost_of, pages_offered, pages_saved
 
 _OFFERS: Final = {
     "all": "every compatible mapping, as if all had called PR_SET_MEMORY_MERGE",
     "captured": "only the mappings that were mergeable when captured",
 }
-
-
-class Cost(NamedTuple):
-    """What ksmd's work costs: estimated from the costs of a page."""
-
-    cpu_ns: int
-    time_ns: int
-    cpu_share: float
-    """ksmd's CPU time per simulated time: 1.0 is a whole CPU."""
-    reached_ns: dict[int, int]
-    """Percent of the final merging → simulated time until it was first reached."""
-    scanned_per_page_saved: float | None
-
-
-def pages_saved(result: ReplayResult) -> int:
-    """Zero and non-zero together."""
-    return result.savings.pages_saved_zero + result.savings.pages_saved_nonzero
-
-
-def pages_offered(result: ReplayResult) -> int:
-    """Frames offered to ksmd."""
-    return sum(result.composition)
-
-
-def pass_of(result: ReplayResult, share: float = ENOUGH) -> int | None:
-    """The full scan after which *share* of the merging was done and stayed done;
-    None where nothing merged."""
-    merged = result.passes.select(
-        pl.col("pages_sharing") + pl.col("ksm_zero_pages")
-    ).to_series()
-    if not merged.len() or merged[-1] <= 0:
-        return None
-    short = (merged < share * merged[-1]).arg_true()
-    return int(short[-1]) + 2 if short.len() else 1
 
 
 def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
@@ -165,29 +127,6 @@ def _reached(cost: Cost) -> str:
     percents = "/".join(map(str, cost.reached_ns))
     when = times[0] if len(set(times)) == 1 else "/".join(times)
     return f"{percents} % of the savings after {when}"
-
-
-def cost_of(result: ReplayResult) -> Cost | None:
-    """None where there was no scan."""
-    if not result.passes.height:
-        return None
-    last = result.passes.row(-1, named=True)
-    merged = result.passes.select(
-        pl.col("pages_sharing") + pl.col("ksm_zero_pages")
-    ).to_series()
-    reached = {}
-    if merged[-1] > 0:
-        for percent in (50, 90, 99):
-            enough = (merged * 100 >= percent * merged[-1]).arg_true()
-            reached[percent] = int(result.passes["time_ns"][int(enough[0])])
-    saved = pages_saved(result)
-    return Cost(
-        cpu_ns=last["cpu_ns"],
-        time_ns=last["time_ns"],
-        cpu_share=last["cpu_ns"] / last["time_ns"] if last["time_ns"] else 0.0,
-        reached_ns=reached,
-        scanned_per_page_saved=last["pages_scanned"] / saved if saved > 0 else None,
-    )
 
 
 def _lasting(nanoseconds: int) -> str:

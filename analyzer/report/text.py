@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from analyzer.findings import findings
 from analyzer.report.bar import KEPT, NONZERO, UNMERGED, ZERO, Part, apportioned
 from analyzer.report.cells import cells, clipped, padded
 from analyzer.report.columns import (
@@ -16,24 +17,23 @@ from analyzer.report.columns import (
     remainder,
     shown,
 )
+from analyzer.report.escape import printable
+from analyzer.report.findings import sentence
 from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
-from analyzer.report.summary import (
-    ENOUGH,
-    limits,
-    nothing_offered,
-    pages_offered,
-    pages_saved,
-    pass_of,
-    stated,
-)
+from analyzer.report.summary import limits, nothing_offered, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
+from analyzer.worth import ENOUGH, pages_offered, pages_saved, pass_of
 
 ROWS: Final = 8
 """Rows of the table unless more are asked for."""
+FINDINGS: Final = 3
+"""Findings told, at most; the other formats tell all."""
 _LEAST_ROWS: Final = 3
+_BESIDE: Final = 3
+"""Lines beside the rows: the titles, what is left out, and the next prompt."""
 
 _BAR: Final = Need(least=15, most=40, rank=6)
 _LABEL: Final = 9
@@ -44,10 +44,29 @@ def text(result: ReplayResult, layout: Layout) -> str:
     below = [[], *_grounds(result, layout)]
     if not pages_offered(result):
         nothing = flowed([[Span(nothing_offered(result), "bold")]], layout.width)
-        return painted([*nothing, *below], layout.colour)
+        found = _findings(result, layout, len(nothing) + len(below))
+        return painted([*nothing, *found, *below], layout.colour)
     above = [*_headline(result, layout), *_composition(result, layout), []]
-    table = _table(result, layout, _rows(layout, len(above) + len(below)))
-    return painted([*above, *table, *below], layout.colour)
+    found = _findings(result, layout, len(above) + len(below) + _LEAST_ROWS)
+    others = len(above) + len(found) + len(below)
+    table = _table(result, layout, _rows(layout, others))
+    return painted([*above, *table, *found, *below], layout.colour)
+
+
+def _findings(result: ReplayResult, layout: Layout, others: int) -> list[Line]:
+    """The heaviest, each whole; on a low terminal only those that leave the headline
+    and the table in sight."""
+    lines: list[Line] = [[]]
+    for finding in findings(result)[:FINDINGS]:
+        told = printable(sentence(finding).text)
+        more = labelled("found", told, layout.width)
+        if (
+            layout.height is not None
+            and layout.height < others + len(lines) + len(more) + _BESIDE
+        ):
+            break
+        lines += more
+    return lines if len(lines) > 1 else []
 
 
 def _rows(layout: Layout, others: int) -> int:
@@ -55,19 +74,18 @@ def _rows(layout: Layout, others: int) -> int:
         return layout.rows
     if layout.height is None:
         return ROWS
-    # Beside the rows there are titles, what is left out, and the next prompt.
-    return max(_LEAST_ROWS, min(ROWS, layout.height - others - 3))
+    return max(_LEAST_ROWS, min(ROWS, layout.height - others - _BESIDE))
 
 
 def _grounds(result: ReplayResult, layout: Layout) -> list[Line]:
     """What the figures rest on, and what keeps them from being the whole truth."""
     lines: list[Line] = []
-    for label, sentence in stated(result, layout.by):
-        lines += _labelled(label, sentence, layout.width)
+    for label, told in stated(result, layout.by):
+        lines += labelled(label, told, layout.width)
     for limit in limits(result):
-        lines += _marked(limit, layout.width)
+        lines += marked(limit, layout.width)
     if layout.hint:
-        lines += _labelled("next", layout.hint, layout.width)
+        lines += labelled("next", layout.hint, layout.width)
     return lines
 
 
@@ -77,12 +95,12 @@ def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
     pieces = [
         [
             Span("saved ", "bold"),
-            Span(_signed(pages_text(saved), layout), "answer"),
+            Span(signed(pages_text(saved), layout), "answer"),
             Span(f" ({share_text(saved, offered)} of {pages_text(offered)} offered)"),
         ],
         [
             Span("general_profit "),
-            Span(_signed(profit_text(profit), layout), _gain(profit)),
+            Span(signed(profit_text(profit), layout), gain(profit)),
         ],
     ]
     reached = pass_of(result)
@@ -112,7 +130,7 @@ def _legend(result: ReplayResult, layout: Layout) -> list[Line]:
             [
                 Span(_glyph(part, layout, "■"), part.style),
                 Span(f" {part.title} ", "dim"),
-                Span(_signed(pages_text(pages), layout)),
+                Span(signed(pages_text(pages), layout)),
             ]
             for part, pages in _parts(result)
         ],
@@ -156,9 +174,7 @@ def _table(result: ReplayResult, layout: Layout, wanted: int) -> list[Line]:
         texts[table.key][at] = f"{more.height} more"
         rows.insert(at, {})
     texts = {
-        name: [
-            _signed(cell, layout) if COLUMNS[name].right else cell for cell in column
-        ]
+        name: [signed(cell, layout) if COLUMNS[name].right else cell for cell in column]
         for name, column in texts.items()
         # A column that says nothing in any row gives its room to the others.
         if any(column) or name == table.key
@@ -234,7 +250,7 @@ def _cell(
     if name in (table.key, "pages_saved"):
         return Span(drawn, "bold")
     if COLUMNS[name].unit is Unit.PROFIT:
-        return Span(drawn, _gain(row[name]))
+        return Span(drawn, gain(row[name]))
     return Span(drawn, "dim" if COLUMNS[name].unit is Unit.SHARE else "")
 
 
@@ -254,7 +270,8 @@ def _both(row: dict[str, Any]) -> int:
     return sum(max(pages, 0) for pages in parts)
 
 
-def _labelled(label: str, sentence: str, width: int) -> list[Line]:
+def labelled(label: str, sentence: str, width: int) -> list[Line]:
+    """*sentence*, escaped before, beside its label; where that is too narrow, below."""
     indent = _LABEL if width > 3 * _LABEL else 2
     first, *others = flowed([[Span(sentence)]], width, indent=indent)
     if indent == _LABEL:
@@ -262,16 +279,18 @@ def _labelled(label: str, sentence: str, width: int) -> list[Line]:
     return [[Span(label, "dim")], [Span("  "), *first], *others]
 
 
-def _marked(limit: str, width: int) -> list[Line]:
+def marked(limit: str, width: int) -> list[Line]:
+    """A limit of the figures, escaped before."""
     first, *others = flowed([[Span(limit)]], width, indent=2)
     return [[Span("! ", "warning"), *first], *others]
 
 
-def _gain(value: int) -> str:
+def gain(value: int) -> str:
+    """The style of a number that is a gain or a loss."""
     return "loss" if value < 0 else "gain"
 
 
-def _signed(number: str, layout: Layout) -> str:
+def signed(number: str, layout: Layout) -> str:
     """The typographic minus where the terminal is known to have one."""
     if number.startswith("-") and len(number) > 1 and not layout.ascii:
         return f"\u2212{number[1:]}"

@@ -24,6 +24,7 @@ def walk_side_by_side(snapshot: Snapshot, settings_: KsmKnobs) -> None:
         assert engine.counters() == reference.counters()
         for number in range(len(snapshot)):
             assert engine.process(number) == reference.process(number)
+            assert engine.unmerged(number) == reference.unmerged(number)
 
 
 @settings(max_examples=300, deadline=None)

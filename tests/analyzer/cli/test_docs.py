@@ -10,6 +10,7 @@ from analyzer.cli import COMMANDS
 from analyzer.cli.exit_codes import ExitCode, exit_code_of
 from analyzer.cli.info import command as info
 from analyzer.cli.replay import command as replay
+from analyzer.findings import Kind
 from analyzer.report import FORMATS
 from analyzer.report.columns import COLUMNS
 from analyzer.result import TABLES, Composition, Ideal, Sharing
@@ -53,6 +54,12 @@ def test_every_command_is_there_and_listed(name):
     assert line.endswith(".")
     assert f"ksm-analyze {name} " in page("commands/index.md")
     assert f"[{name}]({name}.md)" in page("commands/index.md")
+
+
+def test_every_kind_of_finding_has_its_rule():
+    text = page("findings.md")
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) != []
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(Kind)
 
 
 def test_every_format_is_listed():

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 from builders import FACTS
-from results import HOSTILE, result
+from results import HOSTILE, other_result, result
 
+from analyzer.compare import compare
 from analyzer.report import drawn
+from analyzer.report.compare import drawn as compare_drawn
 from analyzer.report.info import (
     info_json,
     info_text,
@@ -30,6 +32,12 @@ class Found:
     distinct_contents = 67_890
 
 
+def compared(form, layout, a=None, b=None):
+    a = a or result()
+    b = b or other_result()
+    return compare_drawn(compare(a, b), form, layout)
+
+
 DRAWINGS: dict[str, Callable[[], str]] = {
     "replay.txt": lambda: drawn(result(), "text", Layout()),
     "replay-110-colour.txt": lambda: drawn(
@@ -45,6 +53,16 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "replay.csv": lambda: drawn(result(), "csv", Layout()),
     "replay-hostile.csv": lambda: drawn(result(HOSTILE), "csv", Layout(by="process")),
     "replay.json": lambda: drawn(result(), "json", Layout()),
+    "compare.txt": lambda: compared("text", Layout()),
+    "compare-110-colour.txt": lambda: compared(
+        "text", Layout(by="process", width=110, colour=True, ascii=False)
+    ),
+    "compare.md": lambda: compared("md", Layout(rows=2)),
+    "compare.csv": lambda: compared("csv", Layout()),
+    "compare.json": lambda: compared("json", Layout()),
+    "compare-hostile.md": lambda: compared(
+        "md", Layout(by="process"), result(HOSTILE[:6]), result(HOSTILE[4:])
+    ),
     "info.txt": lambda: info_text(inventory_of_trace(FACTS, Found()), 80),
     "info.json": lambda: info_json(inventory_of_trace(FACTS, Found())),
     "info-result.txt": lambda: info_text(inventory_of_result(result()), 80),

@@ -7,8 +7,10 @@ import pytest
 from results import HOSTILE, empty, result
 
 from analyzer.counters import KsmCounters
+from analyzer.findings import findings
 from analyzer.report import drawn
 from analyzer.report.columns import TABLES
+from analyzer.report.findings import sentence
 from analyzer.report.layout import Layout
 from analyzer.report.machine import json_text
 
@@ -40,6 +42,16 @@ CONTRACT: dict[str, Any] = {
         "pages_saved_nonzero": int,
         "distinct_contents": int,
     },
+    "findings": [
+        {
+            "kind": str,
+            "subject": str,
+            "text": str,
+            "numbers": {},
+            "place": {"view": str, "other": str},
+            "bytes_at_stake": int,
+        }
+    ],
     "passes": [dict.fromkeys(KsmCounters._fields, int)],
     "workloads": [{"workload": str, "processes": int, "pages_saved_zero": int}],
     "processes": [
@@ -90,6 +102,17 @@ def test_figures_are_exact():
     for name in ("pages_saved_zero", "pages_saved_nonzero"):
         assert sum(row[name] for row in document["processes"]) == saved[name]
         assert sum(row[name] for row in document["workloads"]) == saved[name]
+
+
+def test_findings_hold_their_numbers_and_their_place():
+    found = result(passes=12)
+    told = loaded(found)["findings"]
+    assert [row["kind"] for row in told] == [each.kind for each in findings(found)]
+    for row, each in zip(told, findings(found), strict=True):
+        assert row["numbers"] == each.numbers
+        assert row["place"]["view"] == each.place.view
+        assert row["place"]["key"] == each.place.key
+        assert row["text"] == sentence(each).text
 
 
 def test_names_are_exact_and_the_text_is_ascii():

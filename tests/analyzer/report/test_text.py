@@ -7,7 +7,6 @@ from results import HOSTILE, NAMES, empty, result
 from analyzer.knobs import KsmKnobs
 from analyzer.report import drawn
 from analyzer.report.layout import Layout
-from analyzer.report.summary import pass_of
 
 
 def text(found, **layout):
@@ -117,12 +116,6 @@ def test_nothing_offered_is_said_plainly():
     assert "--policy all" in text(captured)
 
 
-def test_the_pass_of_95_percent_is_the_first_that_stays_there():
-    assert pass_of(result(passes=12)) == 5
-    assert pass_of(result(passes=1)) == 1
-    assert pass_of(empty()) is None
-
-
 @pytest.mark.parametrize("by", ["workload", "process"])
 def test_equal_savings_are_in_the_order_of_names(by):
     table = text(result(NAMES[::-1]), by=by)
@@ -147,3 +140,24 @@ def test_hosts_are_named_where_there_are_several():
     joined = replace(found, processes=found.processes.with_columns(hosts))
     assert "node-18" in text(joined, by="process", width=110)
     assert "node-18" in drawn(joined, "md", Layout(by="process"))
+
+
+def test_three_findings_are_told_and_fewer_where_the_headline_would_go():
+    found = result(passes=12)
+    many = [line for line in text(found).splitlines() if line.startswith("found")]
+    assert len(many) == 3
+    assert not lines_of(found, "found  ", width=80, height=24)
+    assert len(lines_of(found, "found  ", width=80, height=28)) == 1
+    assert len(lines_of(found, "found  ", width=80, height=60)) == 3
+
+
+@pytest.mark.parametrize("height", range(20, 50))
+def test_no_finding_pushes_the_headline_out(height):
+    found = result([f"workload-{at}" for at in range(50)], passes=12)
+    told = text(found, height=height).splitlines()
+    assert len(told) < height or not any(line.startswith("found") for line in told)
+
+
+def test_findings_are_escaped_where_they_are_drawn():
+    shown = text(result(("esc\x1b[31m", "b"), passes=12))
+    assert "found    esc\\x1b[31m saves most" in shown

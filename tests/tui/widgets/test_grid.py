@@ -89,32 +89,39 @@ def kinds(said, kind):
     return [message for message in said if isinstance(message, kind)]
 
 
-@pytest.mark.parametrize(
-    ("keys", "selected"),
-    [
-        (["down", "j"], 2),
-        (["down", "down", "k", "up"], 0),
-        (["up"], 0),
-        (["pagedown"], 22),
-        (["pagedown", "pageup"], 0),
-        (["end"], 49),
-        (["G", "down"], 49),
-        (["G", "home"], 0),
-        (["right"], 0),
-        (["right", "right"], (0, 0)),
-        (["right", "right", "right"], (0, 0)),
-        (["right", "down", "down", "left"], 0),
-        (["right", "down", "down", "left", "left", "down"], 1),
-        (["l", "l", "h"], 0),
-        (["asterisk", "down"], (0, 0)),
-        (["asterisk", "down", "asterisk", "down"], 1),
-        (["r"], 0),
-    ],
-)
-def test_keys_move(keys, selected):
-    table = grid()
-    pressed(table, *keys)
-    assert table.selected == selected
+MOVES = [
+    ("down j", 2),
+    ("down down k up", 0),
+    ("up", 0),
+    ("pagedown", 22),
+    ("pagedown pageup", 0),
+    ("end", 49),
+    ("G down", 49),
+    ("G home", 0),
+    ("right", 0),
+    ("right right", (0, 0)),
+    ("right right right", (0, 0)),
+    ("right down down left", 0),
+    ("right down down left left down", 1),
+    ("l l h", 0),
+    ("asterisk down", (0, 0)),
+    ("asterisk down asterisk down", 1),
+    ("r", 0),
+]
+
+
+def test_keys_move():
+    async def act(pilot):
+        for keys, selected in MOVES:
+            await pilot.app.query(Grid).remove()
+            table = grid()
+            await pilot.app.mount(table)
+            await pilot.pause()
+            table.focus()
+            await pilot.press(*keys.split())
+            assert table.selected == selected, keys
+
+    played(grid(), act)
 
 
 def test_moving_is_said_once_per_row():
@@ -299,26 +306,37 @@ def test_a_summary_is_the_last_row_and_never_selected():
     assert "7 GiB" in seen[3]
 
 
-@pytest.mark.parametrize("width", [1, 5, 16, 20, 30, 40, 60, 120])
-def test_columns_are_left_out_whole(width):
+def test_columns_are_left_out_whole():
     table = grid(3)
-    seen, _ = pressed(table, size=(width, 10))
-    assert all(cell_len(line) == width for line in seen)
-    assert ("saved" in seen[0]) == (width >= 26)
-    assert ("size" in seen[0]) == (width >= 49)
-    assert "…" not in "".join(seen) or width < 16
+
+    async def act(pilot):
+        for width in (1, 5, 16, 20, 30, 40, 60, 120):
+            await pilot.resize_terminal(width, 10)
+            seen = lines(table)
+            assert all(cell_len(line) == width for line in seen)
+            assert ("saved" in seen[0]) == (width >= 26)
+            assert ("size" in seen[0]) == (width >= 49)
+            assert "…" not in "".join(seen) or width < 16
+
+    played(table, act)
 
 
-@pytest.mark.parametrize("width", [12, 26, 40, 80])
 @pytest.mark.parametrize("source", [Fleet(HOSTILE), Plain(HOSTILE)])
-def test_names_from_outside_are_harmless(width, source):
+def test_names_from_outside_are_harmless(source):
     table = Grid(COLUMNS, source, sort="saved")
-    seen, _ = pressed(table, "asterisk", size=(width, 40))
-    assert all(cell_len(line) == width for line in seen)
-    assert all(line.isprintable() for line in seen)
-    if width == 80:
+
+    async def act(pilot):
+        table.focus()
+        await pilot.press("asterisk")
+        for width in (12, 26, 40, 80):
+            await pilot.resize_terminal(width, 40)
+            seen = lines(table)
+            assert all(cell_len(line) == width for line in seen)
+            assert all(line.isprintable() for line in seen)
         assert "[red]x[/red]" in seen[1]
         assert any("\\x1b[31m\\x0ax" in line for line in seen)
+
+    played(table, act)
 
 
 @pytest.mark.parametrize("colour", [True, False])
