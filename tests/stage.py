@@ -34,7 +34,8 @@ def played(widget, act, size=(80, 24), look=PLAIN):
     said: list[Message] = []
 
     def hear(message: Message) -> None:
-        if getattr(message, "control", None) is widget and message not in said:
+        ours = type(message).__module__.startswith("tui.")
+        if ours and message.control is widget and message not in said:
             said.append(message)
 
     async def play() -> None:
