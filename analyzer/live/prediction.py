@@ -8,10 +8,10 @@ beginning.
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -49,6 +49,8 @@ class Prediction:
     full_scans: int
     settled: bool
     counters: KsmCounters
+    limits: Sequence[str]
+    """What the capture, and its replay, cannot tell."""
     elsewhere: str | None
     """Why its processes cannot be those that run here; None if they can be."""
     processes: Mapping[tuple[int, str], Figures]
@@ -73,14 +75,29 @@ class Prediction:
             if here[name] != there[name]
         ]
 
-    def label(self) -> str:
-        """What it is a prediction of, in one sentence."""
+    def as_dict(self) -> dict[str, Any]:
+        """For a file: what it is of, and the counters at its end."""
+        return {
+            "trace": self.path,
+            "captured_at": self.captured_at,
+            "policy": self.policy,
+            "kernel_profile": self.profile,
+            "knobs": self.knobs.as_files(),
+            "settled": self.settled,
+            "this_boot": self.elsewhere is None,
+            "counters": self.counters._asdict(),
+        }
+
+    def label(self) -> list[str]:
+        """What it is a prediction of, the most important first."""
         end = "settled" if self.settled else "not settled"
-        return (
-            f"predicted from {self.path}, captured {self.captured_at}, "
-            f"offered: {self.policy}, ksmd of {self.profile}, "
-            f"{end} after {self.full_scans} full scans"
-        )
+        return [
+            f"predicted from a capture of {self.captured_at}",
+            f"offered: {self.policy}",
+            f"{end} after {self.full_scans} full scans",
+            f"ksmd of {self.profile}",
+            self.path,
+        ]
 
 
 def prediction(result: ReplayResult) -> Prediction:
@@ -98,6 +115,7 @@ def prediction(result: ReplayResult) -> Prediction:
         full_scans=result.counters.full_scans,
         settled=result.settled,
         counters=result.counters,
+        limits=result.trace.limits,
         elsewhere=elsewhere,
         processes={} if elsewhere else _by_process(result),
         born_until=(

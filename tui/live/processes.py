@@ -105,6 +105,18 @@ class Processes(Source):
         """The figures behind a row."""
         return self._rows[key]
 
+    def exactly(self, key: Key) -> list[str]:
+        """The figures of a row, none of them rounded but the share."""
+        row = self._rows[key]
+        told = [f"{row.comm}, pid {row.pid}, {row.workload}"]
+        for column in COLUMNS[3:]:
+            value = getattr(row, column.key)
+            if value not in (None, ""):
+                if column.key == "reached":
+                    value = percent_text(value)
+                told.append(f"{column.key} {value}")
+        return told
+
     def roots(self) -> Sequence[Key]:
         return self._roots
 
@@ -125,8 +137,8 @@ class Processes(Source):
     def cell(self, key: Key, column: str, width: int, look: Look) -> Cell:
         row = self._rows[key]
         value = getattr(row, column)
-        if column == "change" and value:
-            ink = Ink.GAIN if value > 0 else Ink.LOSS
+        if column == "change" and value is not None:
+            ink = Ink.GAIN if value > 0 else Ink.LOSS if value else Ink.DIM
             return draw.figure(self._changed(value), width, look, ink)
         if column == "predicted" and value is not None:
             return draw.figure(self._pages(value), width, look, Ink.CURSOR)

@@ -90,11 +90,23 @@ def test_the_whole_is_the_end_of_the_replay() -> None:
     made = captured()
     found = prediction(made)
     assert found.counters == made.counters
-    assert found.label() == (
-        f"predicted from prod-node-17.parquet, captured {CAPTURED}, offered: all, "
-        f"ksmd of 6.18, settled after {made.counters.full_scans} full scans"
-    )
-    assert "not settled" in prediction(replace(made, settled=False)).label()
+    assert found.label() == [
+        f"predicted from a capture of {CAPTURED}",
+        "offered: all",
+        f"settled after {made.counters.full_scans} full scans",
+        "ksmd of 6.18",
+        "prod-node-17.parquet",
+    ]
+    cut_short = prediction(replace(made, settled=False))
+    assert "not settled" in cut_short.label()[2]
+
+
+def test_a_file_has_what_it_is_of() -> None:
+    made = captured(host="elsewhere")
+    document = prediction(made).as_dict()
+    assert document["captured_at"] == CAPTURED
+    assert document["this_boot"] is False
+    assert document["counters"] == made.counters._asdict()
 
 
 def test_knobs_that_change_the_end_are_told() -> None:

@@ -48,6 +48,7 @@ def foretold(
         full_scans=4,
         settled=True,
         counters=KsmCounters(*range(12)),
+        limits=["one snapshot"],
         elsewhere=elsewhere,
         processes=processes or {},
         born_until=None,
@@ -114,6 +115,21 @@ def test_a_prediction_of_this_boot_stands_beside_each_process(host: LiveHost) ->
     assert cells(source, (4, 5), "predicted", "reached") == ["-", "-"]
     assert text(source.summary("comm", 20, PLAIN)) == "2 more predicted"
     assert text(source.summary("predicted", 20, PLAIN)) == "800 KiB"
+
+
+def test_the_exact_figures_of_a_row(host: LiveHost) -> None:
+    source = Processes(looked(host), foretold(processes={(3, "web"): WEB}))
+    assert source.exactly((3, 5)) == [
+        "web, pid 3, web",
+        "ksm_merging_pages 50",
+        "change 10",
+        "predicted 100",
+        "reached 50.0%",
+        "ksm_zero_pages 0",
+        "ksm_process_profit 0",
+        "ksm_rmap_items 60",
+        "offered prctl",
+    ]
 
 
 def test_a_prediction_of_elsewhere_is_of_groups(host: LiveHost) -> None:
