@@ -82,7 +82,7 @@ class Glyph(Enum):
     AXIS_CORNER = ("└", "+")
     AXIS_FLOOR = ("─", "-")
     FLOOR_TICK = ("┴", "+")
-    GRID_LINE = ("┈", ".")
+    GRID_LINE = ("┈", " ")
     PAST = ("━", "=")
     KNOB = ("●", "O")
     NOTCH = ("╋", "+")
@@ -172,8 +172,8 @@ _HEAT: Final = {
         "#1a2c57",
     ),
 }
-_SHADES: Final = " ·░▒▓█"
-_ASCII_SHADES: Final = " .:=%#"
+_SHADES: Final = "░▒▓█"
+_ASCII_SHADES: Final = ":=%#"
 
 _TEXTURES: Final[dict[str, tuple[str, str]]] = {
     State.SAVED: (NONZERO.texture, NONZERO.ascii),
@@ -252,9 +252,7 @@ class Look:
     def shade(self, t: float) -> str:
         """The shade character of *t* from 0 to 1; only 0 is blank."""
         shades = _ASCII_SHADES if self.ascii else _SHADES
-        if t <= 0:
-            return shades[0]
-        return shades[1 + min(int(t * (len(shades) - 1)), len(shades) - 2)]
+        return shades[min(int(t * len(shades)), len(shades) - 1)] if t > 0 else " "
 
     def mixed(self, fg: Colour, bg: Colour, t: float) -> Colour:
         """*fg* with *t* of *bg* in it; *fg* itself where colours cannot be mixed."""

@@ -60,7 +60,8 @@ def test_shades_grow_and_only_nothing_is_blank(look):
     shades = [look.shade(t / 100) for t in range(101)]
     assert shades[0] == " "
     assert " " not in shades[1:]
-    assert len(dict.fromkeys(shades)) == 6
+    assert len(dict.fromkeys(shades)) == 5
+    assert look.glyph(Glyph.LESS_THAN_SHOWN) not in shades
     assert look.shade(2) == shades[-1]
 
 

@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from tui import draw
 from tui.draw import RISING, Cells
-from tui.look import Colour, Glyph, Ink, Look, look_of
+from tui.look import Colour, Glyph, Ink, Look
 from tui.widgets.timeline import (
     Formatter,
     Marker,
@@ -85,18 +85,17 @@ class AreaChart(Timeline):
         self._drawn_for = None
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """The area, its floor, the labels under it."""
-        look, width = look_of(self), self.size.width
         height = self._height()
         if y < height:
-            return self._area_line(y, height, look).adjust_cell_length(width)
+            return self._area_line(y, height, look)
         at = ticks(self.count, self.columns, self._label)
         if y == height:
             drawn = floor(self, at, self._marks, look)
         else:
             drawn = floor_labels(self, at, self._marks, self._label, look)
-        return Strip(drawn).simplify().adjust_cell_length(width)
+        return Strip(drawn).simplify()
 
     def _height(self) -> int:
         """Lines of the area itself."""

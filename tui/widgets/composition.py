@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from rich.segment import Segment
 from textual.strip import Strip
-from textual.widget import Widget
 
 from analyzer.report.cells import cells
 from analyzer.report.escape import printable
 from tui import draw
 from tui.draw import Cells, Slice
-from tui.look import Colour, Ink, Look, State, look_of
+from tui.look import Colour, Ink, Look, State
+from tui.widgets.drawn import Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Part:
     """Parts of the highest rank are the first to go from a narrow legend."""
 
 
-class Composition(Widget):
+class Composition(Drawn):
     """A stacked bar, its legend in the last line; without one in a single line."""
 
     DEFAULT_CSS = "Composition { height: 3; }"
@@ -50,11 +50,11 @@ class Composition(Widget):
         self._whole = sum(part.value for part in parts) if whole is None else whole
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """The bar, and the legend under it."""
-        look, (width, height) = look_of(self), self.size
+        width, height = self.size
         if height > 1 and y == height - 1:
-            return Strip(self._legend(width, look)).adjust_cell_length(width)
+            return Strip(self._legend(width, look))
         slices = [Slice(part.value, part.colour) for part in self._parts]
         return Strip(draw.stacked(slices, width, self._whole, look), width)
 

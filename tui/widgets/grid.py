@@ -21,6 +21,7 @@ from analyzer.report.cells import cells, padded
 from tui import draw
 from tui.draw import Cells
 from tui.look import Glyph, Ink, Look, look_of
+from tui.widgets.drawn import Drawn
 from tui.widgets.rows import Rows
 from tui.widgets.source import Cell, Column, Key, Source, fitted
 
@@ -29,7 +30,7 @@ _COPIED_WIDTH: Final = 1024
 """Cells asked for where a cell is copied: a name is not cut."""
 
 
-class Grid(ScrollView, can_focus=True, inherit_bindings=False):
+class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """A virtual tree-table over a `Source`; painting costs what is seen of it."""
 
     DEFAULT_CSS = """
@@ -407,9 +408,8 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
 
     # Drawing
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """The titles at the top, rows under them."""
-        look = look_of(self)
         width = self._plan(look)
         if y == 0:
             return _line(self._titles(look), width, look.style(bg=Ink.SURFACE))

@@ -18,7 +18,8 @@ from analyzer.report.escape import printable
 from analyzer.report.units import NOTHING, percent_text
 from tui import draw
 from tui.draw import Cells, Slice
-from tui.look import Glyph, Ink, Look, State, look_of
+from tui.look import Glyph, Ink, Look, State
+from tui.widgets.drawn import Drawn
 
 Scale = Literal["log", "linear"]
 
@@ -40,7 +41,7 @@ class Split(NamedTuple):
     others: int
 
 
-class HeatMap(ScrollView, can_focus=True, inherit_bindings=False):
+class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """Figures of rows by columns of the same names, darker to brighter.
 
     A figure that is None is left blank, one that is 0 is a dot. On a log scale the
@@ -260,28 +261,26 @@ class HeatMap(ScrollView, can_focus=True, inherit_bindings=False):
 
     # Drawing
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """The names of the columns, the rows, the legend."""
-        look, width = look_of(self), self.scrollable_content_region.width
         if not self._names:
-            return Strip.blank(width)
+            return Strip([])
         if y == 0:
-            return self._heading(look, width)
-        if y > self._seen_rows():
-            legend = self._legend(look) if y == self._seen_rows() + 2 else []
-            return Strip(legend).adjust_cell_length(width)
-        row = self.scroll_offset.y + y - 1
-        if row >= len(self._names):
-            return Strip.blank(width)
-        return self._line(row, look, width)
+            return self._heading(look)
+        seen = min(self._seen_rows(), len(self._names))
+        if y <= seen:
+            return self._line(self.scroll_offset.y + y - 1, look)
+        legend = self._legend_lines() and y == seen + 2
+        return Strip(self._legend(look) if legend else [])
 
-    def _heading(self, look: Look, width: int) -> Strip:
+    def _heading(self, look: Look) -> Strip:
         corner = draw.text(self.corner, self._name_width(), look, look.style(Ink.DIM))
         side = [Segment(padded(" cross", self._side_width()), look.style(Ink.MUTED))]
         columns = self._cropped(self._labels(look))
         drawn = [Strip(corner), columns, Strip(side if self._side_width() else [])]
-        ground = look.style(bg=Ink.SURFACE)
-        return Strip.join(drawn).adjust_cell_length(width).apply_style(ground)
+        width = self.scrollable_content_region.width
+        line = Strip.join(drawn).adjust_cell_length(width)
+        return line.apply_style(look.style(bg=Ink.SURFACE))
 
     def _labels(self, look: Look) -> Cells:
         """The names of the columns in sight; their numbers, where there is no room;
@@ -301,7 +300,7 @@ class HeatMap(ScrollView, can_focus=True, inherit_bindings=False):
                 drawn.append(Segment(padded(number[:room], room), style))
         return drawn
 
-    def _line(self, row: int, look: Look, width: int) -> Strip:
+    def _line(self, row: int, look: Look) -> Strip:
         on = row == self.row
         number = f"{row + 1:0{self._digits()}} "
         name_style = look.style(Ink.TEXT if on else Ink.MUTED, bold=on)
@@ -313,8 +312,7 @@ class HeatMap(ScrollView, can_focus=True, inherit_bindings=False):
         columns = self._seen_columns()
         body = [segment for at in columns for segment in self._cell(row, at, look)]
         side = self._side(row, look) if self._side_width() else []
-        drawn = [Strip(head), self._cropped(body), Strip(side)]
-        return Strip.join(drawn).adjust_cell_length(width)
+        return Strip.join([Strip(head), self._cropped(body), Strip(side)])
 
     def _seen_columns(self) -> range:
         """The columns in sight, the first perhaps in part."""
@@ -397,13 +395,16 @@ class HeatMap(ScrollView, can_focus=True, inherit_bindings=False):
             )
         faint = look.style(Ink.DIM)
         none = look.glyph(Glyph.LESS_THAN_SHOWN)
-        return [
-            *draw.blank(self._name_width()),
-            Segment(f"{self._formatter(least)} ", faint),
-            *ramp,
-            Segment(f" {self._formatter(self._most)}  {self._scale} scale", faint),
-            Segment(f"   {none} nothing", faint),
-        ]
+        first = f"{self._formatter(least)} "
+        notes = [f" {self._formatter(self._most)}"]
+        notes += [f"  {self._scale} scale", f"   {none} nothing"]
+        drawn = [*draw.blank(self._name_width()), Segment(first, faint), *ramp]
+        room = self.size.width - self._name_width() - len(first) - _LEGEND
+        for note in notes:
+            room -= len(note)
+            if room >= 0:
+                drawn.append(Segment(note, faint))
+        return drawn
 
 
 def _splits(values: Sequence[Sequence[int | None]]) -> list[Split]:

@@ -6,13 +6,13 @@ from typing import Final
 
 from rich.segment import Segment
 from textual.strip import Strip
-from textual.widget import Widget
 
 from analyzer.report.cells import cells, clipped
 from analyzer.report.escape import printable
 from tui import draw
 from tui.draw import Cells
-from tui.look import Colour, Glyph, Ink, Look, look_of
+from tui.look import Colour, Glyph, Ink, Look
+from tui.widgets.drawn import Drawn
 
 _LEAST: Final = 12
 """Cells of a card below which the last one is left out."""
@@ -36,7 +36,7 @@ class Card:
     """The colour of the subtitle: that of a gain or loss, where it is one."""
 
 
-class KpiStrip(Widget):
+class KpiStrip(Drawn):
     """Cards of three lines; of two, without subtitles, where that is the height.
 
     Nothing wraps: cards for which there is no room are left out from the right.
@@ -60,9 +60,9 @@ class KpiStrip(Widget):
         self._cards = cards
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """One line of all cards."""
-        look, width = look_of(self), self.size.width
+        width = self.size.width
         count = min(len(self._cards), max((width + 1) // (_LEAST + 1), 1))
         drawn: list[Strip] = []
         for at, card in enumerate(self._cards[:count]):
@@ -73,7 +73,7 @@ class KpiStrip(Widget):
             ground = look.style(bg=Ink.SURFACE)
             drawn.append(line.adjust_cell_length(room).apply_style(ground))
             drawn.append(Strip([Segment(" ")], 1))
-        return Strip.join(drawn[:-1]).adjust_cell_length(width)
+        return Strip.join(drawn[:-1])
 
     def _edge(self, card: Card, look: Look) -> Segment:
         thin = self.size.height < 3

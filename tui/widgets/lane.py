@@ -7,7 +7,7 @@ from textual.strip import Strip
 
 from tui import draw
 from tui.draw import ASCII_RISING, RISING, Cells
-from tui.look import Colour, Glyph, Ink, Look, look_of
+from tui.look import Colour, Glyph, Ink, Look
 from tui.widgets.timeline import Formatter, Timeline
 
 
@@ -53,14 +53,13 @@ class Lane(Timeline, can_focus=False):
         self._drawn_for = None
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """The label, then the bars."""
-        look, width = look_of(self), self.size.width
         if y == 0:
-            return Strip(self._title(look)).adjust_cell_length(width)
+            return Strip(self._title(look))
         margin = Strip(draw.blank(self.margin))
         if not self.count:
-            return Strip.blank(width)
+            return margin
         wanted = self.columns, self.size.height, look
         if wanted != self._drawn_for:
             self._drawn_for = wanted
@@ -68,8 +67,7 @@ class Lane(Timeline, can_focus=False):
         sign = look.glyph(Glyph.CURSOR_LINE)
         cursor = Segment(sign, look.style(Ink.CURSOR, bold=True))
         lit, faded = self._line(y, False, look), self._line(y, True, look)
-        line = Strip.join([margin, self._split(lit, faded, cursor)])
-        return line.adjust_cell_length(width)
+        return Strip.join([margin, self._split(lit, faded, cursor)])
 
     def _title(self, look: Look) -> Cells:
         drawn = draw.blank(self.margin)

@@ -11,7 +11,7 @@ from analyzer.report.escape import printable
 from analyzer.report.units import NOTHING
 from tui import draw
 from tui.draw import Cells
-from tui.look import Colour, Glyph, Ink, Look, look_of
+from tui.look import Colour, Glyph, Ink, Look
 from tui.widgets.timeline import Formatter, Timeline, figures, margin_of
 
 _DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -19,6 +19,9 @@ _DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BRAILLE: Final = 0x2800
 _SIGNS: Final = "ox+*"
 """What the curves are drawn with where colour cannot tell them apart."""
+
+_BETWEEN: Final = 3
+"""Cells between two curves of the legend."""
 
 
 class Curve(NamedTuple):
@@ -71,24 +74,22 @@ class Lines(Timeline):
         self._drawn_for = None
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """The curves; the last line is the legend."""
-        look, width = look_of(self), self.size.width
         height = max(self.size.height - 1, 1)
         if y >= height:
-            return Strip(self._legend(look)).adjust_cell_length(width)
+            return Strip(self._legend(look))
         self._lay_out(height, look)
         values = self._curves[0].values if self._curves else ()
         shown = figures(values, self._most, height, self._formatter)
         margin = Strip(margin_of(shown.get(y), self.margin, look))
         if not self.count:
-            return margin.adjust_cell_length(width)
+            return margin
         empty = look.glyph(Glyph.GRID_LINE) if y in shown else " "
         lit = self._line(y, empty, False, look)
         faded = self._line(y, empty, True, look)
         cursor = self._cursor(y, look)
-        line = self._split(lit, faded, cursor)
-        return Strip.join([margin, line]).adjust_cell_length(width)
+        return Strip.join([margin, self._split(lit, faded, cursor)])
 
     def _lay_out(self, height: int, look: Look) -> None:
         """Set the dots: for each cell their bits, and the curve on top."""
@@ -140,19 +141,21 @@ class Lines(Timeline):
         return Segment(sign, look.style(Ink.CURSOR, bold=True))
 
     def _legend(self, look: Look) -> Cells:
-        drawn = draw.blank(self.margin)
-        room = self.columns
+        drawn: Cells = []
+        room = self.size.width
         for number, curve in enumerate(self._curves):
             line = look.glyph(Glyph.CURVE)
             sign = _SIGNS[number % 4] if _signed(look) else line
             value = self._value(curve)
             figure = NOTHING if value is None else self._formatter(value)
             name = printable(curve.label)
-            room -= cells(name) + cells(figure) + 6
-            if room + 3 < 0:
+            room -= cells(name) + cells(figure) + 3 + _BETWEEN
+            if room + _BETWEEN < 0:
                 return drawn
             drawn.append(Segment(f"{sign} ", look.style(curve.colour, bold=True)))
-            drawn.append(Segment(f"{name} {figure}   ", look.style(Ink.MUTED)))
+            drawn.append(
+                Segment(f"{name} {figure}{' ' * _BETWEEN}", look.style(Ink.MUTED))
+            )
         return drawn + self._parting(room, look)
 
     def _parting(self, room: int, look: Look) -> Cells:

@@ -9,15 +9,15 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from analyzer.report.escape import printable
 from tui import draw
 from tui.draw import Cells
 from tui.look import Colour, Glyph, Ink, Look, look_of
+from tui.widgets.drawn import Drawn
 
 
-class PageMap(Widget, can_focus=True, inherit_bindings=False):
+class PageMap(Drawn, can_focus=True, inherit_bindings=False):
     """Page states row by row, two slices to a cell: the upper half, then the lower.
 
     A slice shows the state most of its pages are in, see `tui.draw.dominant`. With
@@ -25,7 +25,13 @@ class PageMap(Widget, can_focus=True, inherit_bindings=False):
     """
 
     DEFAULT_CSS = """
-    PageMap { height: 1fr; min-height: 3; border: round $border-blurred; }
+    PageMap {
+        height: 1fr;
+        min-height: 3;
+        border: round $border-blurred;
+        border-title-color: $foreground;
+        border-subtitle-color: $text-muted;
+    }
     PageMap:focus { border: round $border; }
     """
 
@@ -171,12 +177,12 @@ class PageMap(Widget, can_focus=True, inherit_bindings=False):
         plural = "s" if pages > 1 else ""
         self.border_subtitle = Content(f"1 cell = {pages} page{plural}{extent}")
 
-    def render_line(self, y: int) -> Strip:
+    def drawn_line(self, y: int, look: Look) -> Strip:
         """One row of cells."""
-        look, width = look_of(self), self.size.width
+        width = self.size.width
         self._lay_out(look)
         drawn: Cells = [self._cell(y * width + x, look) for x in range(width)]
-        return Strip(drawn).simplify().adjust_cell_length(width)
+        return Strip(drawn).simplify()
 
     def _lay_out(self, look: Look) -> None:
         wanted = (*self.size, look.textured)

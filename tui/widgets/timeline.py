@@ -12,13 +12,13 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
-from textual.widget import Widget
 
 from analyzer.report.cells import cells, clipped, padded
 from analyzer.report.escape import printable
 from tui import draw
 from tui.draw import Cells
 from tui.look import Glyph, Ink, Look
+from tui.widgets.drawn import Drawn
 
 Formatter = Callable[[int], str]
 """A figure as text."""
@@ -37,7 +37,7 @@ class Marker(NamedTuple):
     label: str
 
 
-class Timeline(Widget, can_focus=True):
+class Timeline(Drawn, can_focus=True):
     """A chart of moments, by index from 0, with a cursor on one of them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

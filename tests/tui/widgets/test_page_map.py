@@ -5,7 +5,7 @@ from stage import lines, played, pressed
 
 from analyzer.report.units import pages_text
 from tui.draw import HOLE
-from tui.look import PLAIN, Look, State
+from tui.look import PLAIN, Ink, Look, State
 from tui.widgets.page_map import PageMap
 
 KINDS = list(State)
@@ -50,8 +50,11 @@ def test_a_cell_has_an_upper_and_a_lower_slice():
         await pilot.pause()
         both, halves, whole, *_ = shown.render_line(0)
         assert (both.text, both.style) == ("▀", PLAIN.style(State.SAVED, State.ZERO))
-        assert (halves.text, halves.style) == ("▄▀", PLAIN.style(State.ZERO))
-        assert (whole.text, whole.style) == (" ", PLAIN.style(bg=State.SAVED))
+        assert (halves.text, halves.style) == (
+            "▄▀",
+            PLAIN.style(State.ZERO, Ink.GROUND),
+        )
+        assert (whole.text, whole.style) == (" ", PLAIN.style(Ink.TEXT, State.SAVED))
 
     played(shown, act)
 
