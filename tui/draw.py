@@ -24,6 +24,7 @@ RISING: Final = " ▁▂▃▄▅▆▇█"
 ASCII_RISING: Final = " .,:-=+*#"
 _GROWING: Final = " ▏▎▍▌▋▊▉█"
 _GAPPED: Final = "▇"
+_UPRIGHT: Final = Style(reverse=False)
 
 HOLE: Final = 255
 """Stands for a page that is not there, in a row of page states."""
@@ -142,17 +143,16 @@ def signed(
     right = width - 1 - left
     side = right if value > 0 else left
     long = level(abs(value), most, side)
-    block = look.texture(gain) if look.textured else _GAPPED
-    bar = Segment(block * long, look.style(gain if value > 0 else loss))
+    bar = _area(gain if value > 0 else loss, long, look)
     line = Segment(look.glyph(Glyph.MIDDLE), look.style(Ink.LINE))
     if value > 0:
-        return _nonempty([*blank(left), line, bar, *blank(right - long)])
-    return _nonempty([*blank(left - long), bar, line, *blank(right)])
+        sides = [_area(None, left, look), line, bar, _area(None, right - long, look)]
+    else:
+        sides = [_area(None, left - long, look), bar, line, _area(None, right, look)]
+    return _nonempty(sides)
 
 
-def ribbon(
-    states: bytes, kinds: Sequence[Colour], width: int, look: Look, gap: bool = True
-) -> Cells:
+def ribbon(states: bytes, kinds: Sequence[Colour], width: int, look: Look) -> Cells:
     """The prevailing state of each slice of *states*, see `dominant`."""
     count = len(states)
     if width <= 0:
@@ -162,9 +162,10 @@ def ribbon(
     slices = (
         dominant(states, *span(at, width, count), len(kinds)) for at in range(width)
     )
-    return _runs(
-        (None if kind is None else kinds[kind] for kind in slices), look, gapped=gap
-    )
+    return [
+        _area(None if kind is None else kinds[kind], sum(1 for _ in run), look)
+        for kind, run in groupby(slices)
+    ]
 
 
 def dominant(states: bytes, first: int, end: int, kinds: int) -> int | None:
@@ -264,14 +265,10 @@ def _filled(
     slices: Sequence[Slice], shares: Sequence[int], width: int, look: Look
 ) -> Cells:
     drawn = [
-        Segment(
-            (look.texture(part.colour) if look.textured else _GAPPED) * share,
-            look.style(part.colour),
-        )
+        _area(part.colour, share, look)
         for part, share in zip(slices, shares, strict=True)
-        if share
     ]
-    return drawn + blank(width - sum(shares))
+    return _nonempty([*drawn, _area(None, width - sum(shares), look)])
 
 
 def _ends(slices: Sequence[Slice], steps: int, whole: int) -> list[int]:
@@ -296,17 +293,17 @@ def _eighths(
     return Segment(_GROWING[filled], look.style(first, last))
 
 
-def _runs(colours: Iterable[Colour | None], look: Look, gapped: bool) -> Cells:
-    drawn = []
-    for colour, run in groupby(colours):
-        long = sum(1 for _ in run)
-        if colour is None:
-            drawn += blank(long)
-        else:
-            block = _GAPPED if gapped else "█"
-            sign = look.texture(colour) if look.textured else block
-            drawn.append(Segment(sign * long, look.style(colour)))
-    return drawn
+def _area(colour: Colour | None, width: int, look: Look) -> Segment:
+    """Cells of one colour in a row of a table.
+
+    Textures are not reversed with the row they are in: a full block would look empty.
+    """
+    style = look.style(colour)
+    if look.textured:
+        style += _UPRIGHT
+    if colour is None:
+        return Segment(" " * width, style)
+    return Segment((look.texture(colour) if look.textured else _GAPPED) * width, style)
 
 
 def _joined(drawn: Iterable[Segment]) -> Cells:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.segment import Segment
 
 from tui import draw
 from tui.draw import HOLE, Slice
@@ -183,3 +184,14 @@ def test_a_figure_has_its_unit_and_is_never_cut():
     assert plain(draw.figure("9.37 GiB", 10, PLAIN)) == "  9.37 GiB"
     assert plain(draw.figure("42", 5, PLAIN, Ink.GAIN)) == "   42"
     assert plain(draw.figure("9.37 GiB", 4, PLAIN)) == "####"
+
+
+def test_textures_are_not_reversed_with_their_row():
+    bars = [
+        draw.gapped([Slice(1, State.SAVED)], 8, 2, MONO),
+        draw.ribbon(bytes([0, HOLE]), list(State), 8, MONO),
+        draw.stacked([Slice(1, State.SAVED)], 8, 2, MONO),
+    ]
+    for bar in bars:
+        row = Segment.apply_style(bar, MONO.style(bg=Ink.SELECTED))
+        assert not any(segment.style.reverse for segment in row)

@@ -92,19 +92,13 @@ def kinds(said, kind):
 MOVES = [
     ("down j", 2),
     ("down down k up", 0),
-    ("up", 0),
     ("pagedown", 22),
-    ("pagedown pageup", 0),
-    ("end", 49),
-    ("G down", 49),
+    ("pagedown pageup up", 0),
+    ("end down", 49),
     ("G home", 0),
-    ("right", 0),
-    ("right right", (0, 0)),
     ("right right right", (0, 0)),
-    ("right down down left", 0),
     ("right down down left left down", 1),
     ("l l h", 0),
-    ("asterisk down", (0, 0)),
     ("asterisk down asterisk down", 1),
     ("r", 0),
 ]
@@ -353,8 +347,10 @@ def test_without_colour_the_selected_row_is_reversed():
     async def act(pilot):
         table.focus()
         await pilot.press("down")
-        styles = [segment.style for segment in table.render_line(2) if segment.style]
-        assert all(style.reverse for style in styles)
+        for segment in table.render_line(2):
+            # The bar is half full, and its other half empty.
+            bar = segment.text[0] == "█" or segment.text == " " * 6
+            assert bool(segment.style.reverse) != bar
         for y in range(table.size.height):
             for segment in table.render_line(y):
                 assert not segment.style or not segment.style.bgcolor

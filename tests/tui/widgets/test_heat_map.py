@@ -62,9 +62,9 @@ def test_any_map_fits_any_size_in_any_look(summary):
     shown = heat(0, summary=summary)
 
     async def act(pilot):
-        for size in ((1, 1), (12, 5), (40, 9), (80, 24), (200, 60)):
+        for size in ((1, 1), (12, 5), (40, 9), (150, 24)):
             await pilot.resize_terminal(*size)
-            for count in (0, 1, 5, 120):
+            for count in (0, 1, 5, 60):
                 names = ["漢字" * 9, "[red]x", *map(str, range(count))][:count]
                 values = [[at * 7 for at in range(count)]] * count
                 shown.set(names, values, bytes_text)
