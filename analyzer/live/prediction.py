@@ -54,7 +54,8 @@ class Prediction:
     elsewhere: str | None
     """Why its processes cannot be those that run here; None if they can be."""
     processes: Mapping[tuple[int, str], Figures]
-    """(pid, comm) → figures; empty where it is of elsewhere."""
+    """(pid, comm) → figures of those that were offered; empty where it is of
+    elsewhere."""
     born_until: float | None
     """Clock ticks from boot until the capture: who started later is not in it. None
     for captures over time, which saw processes start."""
@@ -137,13 +138,13 @@ def _elsewhere(result: ReplayResult, boot: float, taken: float) -> str | None:
 
 def _by_process(result: ReplayResult) -> dict[tuple[int, str], Figures]:
     rows = result.processes.select("pid", "comm", *Figures._fields).iter_rows()
-    return {(pid, comm): Figures(*figures) for pid, comm, *figures in rows}
+    return {(pid, comm): Figures(*found) for pid, comm, *found in rows if any(found)}
 
 
 def _by_group(result: ReplayResult) -> dict[Group, Figures]:
     figures = [pl.col(name).sum() for name in Figures._fields]
     rows = result.processes.group_by("workload", "comm").agg(figures).iter_rows()
-    return {(workload, comm): Figures(*sums) for workload, comm, *sums in rows}
+    return {(name, comm): Figures(*sums) for name, comm, *sums in rows if any(sums)}
 
 
 def _boot_time() -> float:

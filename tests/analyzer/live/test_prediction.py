@@ -56,6 +56,14 @@ def test_processes_are_found_by_pid_and_name() -> None:
     assert made.of(running(12)) is None
 
 
+def test_who_was_not_offered_has_no_prediction() -> None:
+    made = captured()
+    none = [pl.lit(0, pl.Int64).alias(name) for name in Figures._fields]
+    found = prediction(replace(made, processes=made.processes.with_columns(none)))
+    assert found.of(running(10)) is None
+    assert found.groups == {}
+
+
 def test_who_was_born_after_the_capture_is_not_in_it() -> None:
     made = prediction(captured())
     # The capture is told to the second, and so is the boot.
