@@ -184,6 +184,12 @@ def load(traces: Sequence[Trace]) -> Host:
     )
 
 
+def captured_vpns(traces: Sequence[Trace]) -> Iterator[npt.NDArray[np.int64]]:
+    """The page numbers of the rows that `load` gives, a row group at a time."""
+    for _, _, chunk in joined_chunks(traces, ("vpn",)):
+        yield chunk["vpn"]
+
+
 @dataclass(slots=True)
 class Base:
     """What the present trace's numbers start from on the joined host."""

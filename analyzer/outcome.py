@@ -1,5 +1,6 @@
 """Where every page of the captures ended, for those who work out what it is worth."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,3 +34,22 @@ class Outcome:
     """[frame]"""
     contents: int
     zero_contents: int
+    vpns: Callable[[], Iterator[npt.NDArray[np.int64]]]
+    """Gives the page number of every row, int64, in parts that lie one behind
+    another."""
+
+    def rows_within(
+        self, mapping: int, first_vpn: int, last_vpn: int
+    ) -> npt.NDArray[np.int64]:
+        """Offered rows of *mapping* whose page lies in a range, its last included."""
+        here = np.flatnonzero((self.host.mapping == mapping) & self.offered)
+        if not len(here):
+            return np.empty(0, np.int64)
+        start, stop = self.host.start[here[0]], self.host.start[here[0] + 1]
+        at, parts = 0, [np.empty(0, np.int64)]
+        for vpns in self.vpns():
+            inside = vpns[max(start - at, 0) : max(stop - at, 0)]
+            lo, hi = np.searchsorted(inside, [first_vpn, last_vpn + 1])
+            parts.append(np.arange(lo, hi) + max(start, at))
+            at += len(vpns)
+        return np.concatenate(parts)

@@ -1,6 +1,7 @@
 """The conductor: captures, knobs and a policy in, passes and a result out."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.clock import sleep_ns, work_ns
+from analyzer.contents import Within
 from analyzer.costs import Costs
 from analyzer.counters import KsmCounters, general_profit
 from analyzer.engine.contents import content_numbers
@@ -29,7 +31,7 @@ from analyzer.engine.state import (
     new_state,
 )
 from analyzer.engine.steady import ZERO, steady
-from analyzer.host import Host, joined, load, load_digests, open_traces
+from analyzer.host import Host, captured_vpns, joined, load, load_digests, open_traces
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
 from analyzer.pace import Pace
@@ -101,8 +103,9 @@ def run(
 class Staged:
     """A replay to be iterated over, and asked in between what it is worth so far.
 
-    Yields a `Stage` as each begins and a `Pass` after every full scan; whoever stops
-    listening stops it. The arguments are those of `run`.
+    Yields a `Stage` as each begins and a `Pass` after every full scan; whoever
+    stops listening stops it. The arguments are those of `run`; *within* asks for
+    the contents found in some pages of one mapping only.
 
     >>> from pathlib import Path
     >>> staged = Staged([Path("trace.parquet")], detail=True)
@@ -120,10 +123,11 @@ class Staged:
         contents: int = 20,
         kernel: str | None = None,
         detail: bool = False,
+        within: Within | None = None,
     ) -> None:
         self._paths, self._knobs, self._policy = paths, knobs, policy
         self._limit, self._contents, self._kernel = passes, contents, kernel
-        self._detail = detail
+        self._detail, self._within = detail, within
         self._traces: list[Trace] = []
         self._tallies = Tallies(0)
         self._ksmd: Run | Timeline | None = None
@@ -175,7 +179,14 @@ class Staged:
 
     def _worth(self, outcome: Outcome) -> ReplayResult:
         about = info(self._traces, outcome.host)
-        return result_of(outcome, self._tallies, about, self._contents, self._detail)
+        return result_of(
+            outcome,
+            self._tallies,
+            about,
+            self._contents,
+            self._detail,
+            self._within,
+        )
 
 
 def _started(
@@ -395,6 +406,7 @@ class Run:
             content=state.content,
             contents=len(state.trees),
             zero_contents=self.zero_contents,
+            vpns=partial(captured_vpns, host.traces),
         )
 
     def _items(self) -> slice | npt.NDArray[np.bool_]:

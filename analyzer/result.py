@@ -167,6 +167,9 @@ class ReplayResult:
     """The mappings by what they are: heap, stack, anon, file…"""
     contents: pl.DataFrame
     """The contents that save most, in that order."""
+    holders: pl.DataFrame
+    """Who holds each of them, by workload and kind of mapping. Empty without
+    detail."""
 
     def save(self, path: Path) -> None:
         """Write one Parquet file, laid out like a trace, atomically (mode 0600).
@@ -243,6 +246,7 @@ _PROCESS_FIGURES: Final = (
     "pages_cross",
     "ideal_saved_zero",
     "ideal_saved_nonzero",
+    "ideal_if_toggled",
 )
 
 _MAPPING_FIGURES: Final = (
@@ -312,6 +316,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "whose",
         "pages_saved",
     ),
+    "holders": ("digest", "workload", "kind", "processes", "copies"),
 }
 """Table → the columns every result has; docs/savings.md says what each means."""
 

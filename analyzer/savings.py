@@ -13,10 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from analyzer.contents import Within, repeated_contents
 from analyzer.counters import KsmCounters, process_profit
 from analyzer.engine import attribution
+from analyzer.engine.contents import content_numbers
 from analyzer.engine.state import SPLIT_ZERO
 from analyzer.engine.steady import ROWS, ZERO, steady
+from analyzer.engine.toggling import toggled
+from analyzer.grouping import grouped
 from analyzer.host import Host
 from analyzer.outcome import Outcome
 from analyzer.result import (
@@ -29,12 +33,7 @@ from analyzer.result import (
     TraceInfo,
 )
 from analyzer.shares import whole_pages
-from analyzer.sharing import (
-    PAIRS,
-    repeated_contents,
-    who_shares,
-    workload_pairs,
-)
+from analyzer.sharing import PAIRS, who_shares, workload_pairs
 
 NAMES: Final = ["user", "unit", "container", "pod", "vm"]
 """What a process is known by, beside its pid, comm and workload."""
@@ -180,6 +179,7 @@ def result_of(
     info: TraceInfo,
     contents: int,
     detail: bool = False,
+    within: Within | None = None,
 ) -> ReplayResult:
     """Everything a replay that ended in *outcome* is worth."""
     host = outcome.host
@@ -196,7 +196,10 @@ def result_of(
         outcome, tallies.last(), weights, ideal, ideal_shares, counts
     )
     workloads = grouped(processes, "workload", "processes", "pages")
+    if detail:
+        processes, workloads = _toggled(outcome, processes, workloads)
     mappings = _mappings(outcome, processes, shares, counts, zero_rows)
+    repeated, held = repeated_contents(outcome, before, after, contents, within)
     if detail:
         pairs = workload_pairs(outcome, workloads, zero_rows, before, after, node)
     else:
@@ -223,7 +226,8 @@ def result_of(
         pairs=pairs,
         mappings=mappings,
         kinds=grouped(mappings, "kind", "mappings", "pages"),
-        contents=repeated_contents(outcome, before, after, contents),
+        contents=repeated,
+        holders=held if detail else held.clear(),
     )
 
 
@@ -231,16 +235,6 @@ def composition(frames: int, savings: Savings, counters: KsmCounters) -> Composi
     """Where *frames* offered frames went."""
     zero, nonzero, kept = *savings[:2], counters.pages_shared
     return Composition(nonzero, zero, kept, frames - nonzero - zero - kept)
-
-
-def grouped(table: pl.DataFrame, by: str, count: str, first: str) -> pl.DataFrame:
-    """Sums per *by* of all columns from *first* on; *count* says of how many rows."""
-    summed = table.columns[table.columns.index(first) :]
-    return (
-        table.group_by(by)
-        .agg(pl.len().cast(pl.Int64).alias(count), pl.col(summed).sum())
-        .sort(by)
-    )
 
 
 def _processes(
@@ -284,6 +278,7 @@ def _processes(
         "ideal_saved_nonzero": whole_pages(
             ideal_shares[:, 1], ideal.pages_saved_nonzero, by_pid
         ),
+        "ideal_if_toggled": np.zeros(table.height, np.int64),
     }
     known = ["process", "host", "pid", "comm", "workload", *NAMES]
     return table.select(known).with_columns(_integers(columns))
@@ -399,6 +394,23 @@ def _ideal(
     # After merging, a content's one page is shared by all rows that hold it.
     kept = others - found.share
     return ideal, before_shares - np.stack([np.zeros(count), kept], 1)
+
+
+def _toggled(
+    outcome: Outcome, processes: pl.DataFrame, workloads: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both with `ideal_if_toggled` counted."""
+    host = outcome.host
+    numbers, repeated = content_numbers(host.digest, host.zero)
+    owner = host.segment_process
+    tables = []
+    for table, group in ((processes, owner), (workloads, host.workload[owner])):
+        change = toggled(
+            np.argsort(group, kind="stable"), host.start, group, outcome.offered,
+            host.frame, host.frames, numbers, max(repeated, 1), table.height,
+        )  # fmt: skip
+        tables.append(table.with_columns(pl.Series("ideal_if_toggled", change)))
+    return tables[0], tables[1]
 
 
 def _stuck(

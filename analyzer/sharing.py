@@ -1,4 +1,4 @@
-"""Who shares with whom, and which contents are shared most."""
+"""Who shares with whom."""
 
 from typing import Final
 
@@ -21,9 +21,6 @@ PAIRS: Final = {
     "pages_saved": pl.Int64,
     "contents": pl.Int64,
 }
-
-_NAMED: Final = 3
-"""Workloads a content's row names."""
 
 
 def who_shares(
@@ -93,80 +90,3 @@ def _exactly(shares: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.int6
     cutting the shares of processes has added or taken."""
     shares[np.argmax(np.abs(shares))] += total - shares.sum()
     return whole_pages(shares, total, np.arange(len(shares)))
-
-
-def repeated_contents(
-    outcome: Outcome,
-    before: npt.NDArray[np.uint32],
-    after: npt.NDArray[np.uint32],
-    rows: int,
-) -> pl.DataFrame:
-    """The contents that save most, at most *rows* of them."""
-    host = outcome.host
-    had, gone = attribution.freed_by_content(
-        outcome.content, outcome.zero_contents, before, after, outcome.contents
-    )
-    chosen = _largest(gone, rows)
-    place = np.full(len(gone), -1, np.int32)
-    place[chosen] = np.arange(len(chosen))
-    counts = np.zeros((len(chosen), host.processes.height), np.int64)
-    first = np.full(len(chosen), -1, np.int64)
-    attribution.copies(
-        host.start, host.segment_process, outcome.offered, host.frame,
-        outcome.content, outcome.zero_contents, place, counts, first,
-    )  # fmt: skip
-    names = host.processes["workload"].to_list()
-    digests = host.digest[first].view(np.int64)
-    return pl.DataFrame(
-        {
-            "digest": digests,
-            "what": [
-                "zero" if digest == host.zero.view(np.int64) else kind
-                for digest, kind in zip(
-                    digests,
-                    np.where(host.fill[first], "fill", "other").tolist(),
-                    strict=True,
-                )
-            ],
-            "copies": counts.sum(1),
-            "frames": had[chosen],
-            "processes": (counts > 0).sum(1),
-            "workloads": [len(_per_workload(row, names)) for row in counts],
-            "whose": [_whose(_per_workload(row, names)) for row in counts],
-            "pages_saved": gone[chosen],
-        },
-        schema={
-            "digest": pl.Int64,
-            "what": pl.String,
-            "copies": pl.Int64,
-            "frames": pl.Int64,
-            "processes": pl.Int64,
-            "workloads": pl.Int64,
-            "whose": pl.String,
-            "pages_saved": pl.Int64,
-        },
-    )
-
-
-def _largest(saved: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.int64]:
-    """Content numbers with the largest *saved* (> 0), ties to the lower number."""
-    rows = min(rows, int(np.count_nonzero(saved > 0)))
-    if rows == 0:
-        return np.zeros(0, np.int64)
-    least = np.partition(saved, len(saved) - rows)[len(saved) - rows]
-    above = np.flatnonzero(saved > least)
-    level = np.flatnonzero(saved == least)[: rows - len(above)]
-    chosen = np.concatenate([above, level])
-    return chosen[np.lexsort((chosen, -saved[chosen]))]
-
-
-def _per_workload(row: npt.NDArray[np.int64], names: list[str]) -> dict[str, int]:
-    copies: dict[str, int] = {}
-    for process in np.flatnonzero(row).tolist():
-        copies[names[process]] = copies.get(names[process], 0) + int(row[process])
-    return copies
-
-
-def _whose(copies: dict[str, int]) -> str:
-    most = sorted(copies, key=lambda name: (-copies[name], name))
-    return ", ".join(most[:_NAMED])

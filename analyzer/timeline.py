@@ -300,6 +300,7 @@ class Timeline:
             where,
             state.content[: int(state.totals[slots.FRAMES_USED])],
             self.machine.sightings.origin,
+            self.machine.zero_contents,
         )
         numbers = np.where(
             where & slots.ZERO_MAPPED, 0, state.content[state.frame[mine]]
@@ -338,6 +339,7 @@ class Timeline:
             content=content,
             contents=len(self._numbering),
             zero_contents=self.machine.zero_contents,
+            vpns=lambda: iter([vpns]),
         )
 
     def _mapping_of(

@@ -137,6 +137,7 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
         mappings=mappings,
         kinds=kinds,
         contents=_frame("contents", list(_contents(names, zero))),
+        holders=_frame("holders", list(_holders(names, zero))),
     )
 
 
@@ -223,6 +224,7 @@ def _processes(names: Sequence[str]) -> Any:
             "pages_cross": merging // (number + 2),
             "ideal_saved_zero": zero + 10,
             "ideal_saved_nonzero": saved + 20,
+            "ideal_if_toggled": -saved // 2,
         }
 
 
@@ -289,6 +291,20 @@ def _composition(
         "kept": kept,
         "unmerged": pages - zero - nonzero - kept,
     }
+
+
+def _holders(names: Sequence[str], zero: int) -> Any:
+    for content in _contents(names, zero):
+        for at, name in enumerate(names):
+            share = content["copies"] // len(names)
+            rest = content["copies"] % len(names) if at == 0 else 0
+            yield {
+                "digest": content["digest"],
+                "workload": name,
+                "kind": "heap",
+                "processes": 2,
+                "copies": share + rest,
+            }
 
 
 def _counters(total: dict[str, int], kept: int, step: int, passes: int) -> KsmCounters:

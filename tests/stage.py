@@ -29,6 +29,22 @@ def lines(widget: Widget) -> list[str]:
     return [widget.render_line(y).text for y in range(widget.size.height)]
 
 
+async def resized(pilot, width: int, height: int) -> None:
+    """Resize the terminal, and wait until the widget has its new size."""
+    await pilot.resize_terminal(width, height)
+    for _ in range(20):
+        if pilot.app.widget.outer_size.width == width:
+            return
+        await pilot.pause(0.01)
+
+
+async def heightened(pilot, height: int) -> None:
+    """Give the widget so many lines, and wait until it has them."""
+    pilot.app.widget.styles.height = height
+    while pilot.app.widget.outer_size.height != height:
+        await pilot.pause(0.01)
+
+
 def played(widget, act, size=(80, 24), look=PLAIN):
     """Run *act* with a pilot on a stage of *widget*; return what the widget said."""
     said: list[Message] = []

@@ -199,26 +199,3 @@ def freed_by_content(content, zero_contents, counts_before, counts_after, conten
         had[number] += is_there
         gone[number] += is_there - np.int64(counts_after[frame] > 0)
     return had, gone
-
-
-@jit
-def copies(starts, process, offered, before, content, zero_contents, place, out, first):
-    """Count the rows of chosen contents by process: out[place[content], process].
-
-    first[place] becomes a row that holds it.
-    """
-    for segment in range(len(starts) - 1):
-        if not offered[segment]:
-            continue
-        owner = process[segment]
-        for row in range(starts[segment], starts[segment + 1]):
-            number = content[before[row]]
-            if number < 0:
-                continue
-            if number < zero_contents:
-                number = 0
-            at = place[number]
-            if at >= 0:
-                if first[at] < 0:
-                    first[at] = row
-                out[at, owner] += 1

@@ -12,12 +12,15 @@ def place_frames(
     where: npt.NDArray[np.uint16],
     content: npt.NDArray[np.int32],
     origin: npt.NDArray[np.int64],
+    zero_contents: int,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """(before, after, content) of pages, all in one numbering of frames.
 
     A captured frame is the simulated one that stands for it (*origin*), while pages
-    map that; one that was merged away stands for itself, behind all others. -1 in
-    *captured* is a frame of its own. *content* is int32[simulated frames].
+    map that; one that was merged away stands for itself, behind all others. So does
+    one that was written to since a KSM page was made of it: what it held then is still
+    there, and it is not what was captured last. -1 in *captured* is a frame of its
+    own. *content* is int32[simulated frames], zero below *zero_contents*.
     """
     before = np.full(len(captured), -1, np.int32)
     mapped = np.flatnonzero((where & PAGELESS) == 0)
@@ -28,7 +31,11 @@ def place_frames(
     known = known[origin[known] < len(stands)]
     stands[origin[known]] = known
     inside = captured >= 0
-    before[inside] = stands[captured[inside]]
+    stand_in = stands[captured[inside]]
+    pageless = (where[inside] & PAGELESS) != 0
+    now, then = content[frame[inside]], content[stand_in]
+    same = np.where(pageless, (then >= 0) & (then < zero_contents), now == then)
+    before[inside] = np.where((stand_in >= 0) & same, stand_in, -1)
     # Frames nobody captured are unmerged pages' own, if they have one.
     own = np.flatnonzero(~inside & ((where & (PAGELESS | IN_STABLE)) == 0))
     before[own] = frame[own]

@@ -48,8 +48,8 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "cost": _cost_object(result),
         "findings": list(map(_finding_object, findings(result))),
         "passes": _objects(result.passes),
-        "workloads": _objects(result.workloads),
-        "processes": _objects(result.processes),
+        "workloads": _objects(_counted(result, result.workloads)),
+        "processes": _objects(_counted(result, result.processes)),
         "kinds": _objects(result.kinds),
         "contents": _objects(result.contents),
     }
@@ -89,11 +89,17 @@ def _finding_object(finding: Finding) -> dict[str, Any]:
 def replay_csv(result: ReplayResult, layout: Layout) -> str:
     """The table *layout.by* as it is in the result, a header line first."""
     table = TABLES[layout.by]
-    frame: pl.DataFrame = getattr(result, table.frame)
+    frame = _counted(result, getattr(result, table.frame))
     rows = ranked(table, frame).select(frame.columns)
     if layout.rows:
         rows = rows.head(layout.rows)
     return csv_text(rows.columns, rows.iter_rows())
+
+
+def _counted(result: ReplayResult, frame: pl.DataFrame) -> pl.DataFrame:
+    """*frame* without what nobody has counted in a result without detail."""
+    uncounted = ["ideal_if_toggled"] if result.compositions.is_empty() else []
+    return frame.drop(uncounted, strict=False)
 
 
 def trace_object(trace: TraceInfo) -> dict[str, Any]:

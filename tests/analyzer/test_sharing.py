@@ -9,9 +9,9 @@ from builders import Proc, trace_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lives import Event, doings, over_time
+from outcomes import finished, rows_of
 from snapshots import Snapshot, knobs, snapshots, write_trace
 
-from analyzer.engine.state import GONE, IN_STABLE
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
 from analyzer.replay import Staged, run
@@ -24,38 +24,6 @@ EASY = settings(
 )
 
 Pairs = dict[tuple[str, str], Fraction]
-
-
-def finished(trace: Path, knobs_: KsmKnobs, **more: int) -> Staged:
-    staged = Staged([trace], knobs_, detail=True, **more)
-    for _ in staged:
-        pass
-    return staged
-
-
-def rows_of(outcome: Outcome) -> list[dict[str, object]]:
-    """What is known of every page, spelled out."""
-    host = outcome.host
-    names = host.processes["workload"].to_list()
-    rows = []
-    for segment, process in enumerate(host.segment_process.tolist()):
-        mapping = int(host.mapping[segment])
-        for row in range(host.start[segment], host.start[segment + 1]):
-            gone = bool(outcome.where[row] & GONE)
-            rows.append(
-                {
-                    "process": process,
-                    "workload": names[process],
-                    "kind": host.mappings["kind"][mapping],
-                    "offered": bool(outcome.offered[segment]),
-                    "digest": int(host.digest[row]),
-                    "zero": host.digest[row] == host.zero,
-                    "before": int(host.frame[row]),
-                    "after": None if gone else int(outcome.after[row]),
-                    "merged": bool(outcome.where[row] & IN_STABLE),
-                }
-            )
-    return rows
 
 
 def slow_pairs(outcome: Outcome) -> tuple[Pairs, Counter[tuple[str, str]]]:

@@ -130,6 +130,21 @@ def test_the_end_is_worth_what_the_last_epoch_holds(tmp_path: Path) -> None:
     assert sum(result.sharing) == result.savings.pages_saved_nonzero
 
 
+def test_a_page_written_after_it_was_merged_is_not_what_it_was(tmp_path: Path) -> None:
+    """The KSM page made of its frame lives on, and holds something else."""
+    life = Life(Machine(KsmKnobs(), profile_of("6.18")))
+    life.spawn("p0")
+    for vpn, content in enumerate([0, 1, 0, 1]):
+        life.write("p0", vpn, content)
+    life.end_epoch()
+    life.pages["p0"][2] = 1, 2
+    life.end_epoch()
+    trace = life.write_trace(tmp_path / "t.parquet")
+    result = run([trace], KsmKnobs(sleep_millisecs=300_000))
+    assert result.savings[:2] == (0, 2)
+    assert result.contents["copies"].to_list() == [3]
+
+
 def test_time_goes_on_from_pass_to_pass(tmp_path: Path) -> None:
     result = run([lived(tmp_path / "t.parquet")], KsmKnobs(sleep_millisecs=30_000))
     times = result.passes["time_ns"]

@@ -41,6 +41,21 @@ class Split(NamedTuple):
     others: int
 
 
+class _Plan(NamedTuple):
+    """Cells of each part of the map."""
+
+    digits: int
+    names: int
+    cell: int
+    side: int
+    legend: int
+    """Lines under the rows."""
+    width: int
+    """Cells for columns, all of them in sight."""
+    rows: int
+    """Rows that are seen at once."""
+
+
 class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """Figures of rows by columns of the same names, darker to brighter.
 
@@ -112,6 +127,9 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         self._least = 0
         self._most = 0
         self._chosen_width: int | None = None
+        self._plan = _Plan(2, 0, _NARROWEST, 0, 0, 1, 1)
+        self._drawn_for: tuple[int, Look] | None = None
+        self._lines: dict[int, Strip] = {}
 
     def set(
         self,
@@ -158,7 +176,7 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_page(self, by: int) -> None:
         """Select a cell a screen away."""
-        self.select(self.row + by * max(self._seen_rows() - 1, 1), self.column)
+        self.select(self.row + by * max(self._plan.rows - 1, 1), self.column)
 
     def action_edge(self, end: int) -> None:
         """Select a cell of the first row or the last."""
@@ -166,7 +184,7 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_zoom(self, by: int) -> None:
         """Make the cells wider or narrower."""
-        width = self._cell_width() + by
+        width = self._plan.cell + by
         self._chosen_width = min(max(width, _NARROWEST), _WIDEST)
         self._fit()
         self.refresh()
@@ -179,13 +197,13 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """Select a cell, and open it at the second click."""
         offset = event.get_content_offset(self)
-        if offset is None or not 0 < offset.y <= self._seen_rows():
+        if offset is None or not 0 < offset.y <= self._plan.rows:
             return
-        x = offset.x - self._name_width()
-        if not 0 <= x < self._seen_width():
+        x = offset.x - self._plan.names
+        if not 0 <= x < self._plan.width:
             return
         row = self.scroll_offset.y + offset.y - 1
-        column = (self.scroll_offset.x + x) // self._cell_width()
+        column = (self.scroll_offset.x + x) // self._plan.cell
         if row < len(self._names) and column < len(self._names):
             self.select(row, column)
             if event.chain == 2:
@@ -210,52 +228,42 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _fit(self) -> None:
+        self._lines.clear()
         if not self.is_mounted:
             return
-        count = len(self._names)
-        width = self._name_width() + count * self._cell_width() + self._side_width()
-        self.virtual_size = Size(width, 1 + count + self._legend_lines())
+        self._plan = self._planned()
+        plan, count = self._plan, len(self._names)
+        width = plan.names + count * plan.cell + plan.side
+        self.virtual_size = Size(width, 1 + count + plan.legend)
         self._scroll_to_cursor()
 
-    def _name_width(self) -> int:
-        """Cells of a number and a name."""
+    def _planned(self) -> _Plan:
+        """How the room there is now is shared out."""
+        width, height = self.scrollable_content_region.size
+        digits = max(len(str(len(self._names))), 2)
         longest = max(map(cells, self._names), default=0)
-        most = 24 if self.size.width >= 140 else 18 if self.size.width >= 40 else 9
-        return min(max(longest, cells(self.corner) - self._digits()), most - 4) + (
-            self._digits() + 2
+        most = 24 if width >= 140 else 18 if width >= 40 else 9
+        wanted = max(longest, cells(self.corner) - digits)
+        names = min(wanted, most - 4) + digits + 2
+        side = 0 if not self.summary or width < 70 else 18 if width >= 140 else 12
+        legend = 2 if self.summary and height >= 8 else 0
+        seen = max(width - names - side, 1)
+        fitting = min(max(seen // max(len(self._names), 1), _NARROWEST), _WIDEST_FITTED)
+        return _Plan(
+            digits=digits,
+            names=names,
+            cell=self._chosen_width or fitting,
+            side=side,
+            legend=legend,
+            width=seen,
+            rows=max(height - 1 - legend, 1),
         )
 
-    def _digits(self) -> int:
-        return max(len(str(len(self._names))), 2)
-
-    def _side_width(self) -> int:
-        """Cells of the bars at the right."""
-        if not self.summary or self.size.width < 70:
-            return 0
-        return 18 if self.size.width >= 140 else 12
-
-    def _legend_lines(self) -> int:
-        return 2 if self.summary and self.size.height >= 8 else 0
-
-    def _seen_width(self) -> int:
-        width = self.scrollable_content_region.width
-        return max(width - self._name_width() - self._side_width(), 1)
-
-    def _seen_rows(self) -> int:
-        height = self.scrollable_content_region.height
-        return max(height - 1 - self._legend_lines(), 1)
-
-    def _cell_width(self) -> int:
-        if self._chosen_width is not None:
-            return self._chosen_width
-        fitting = self._seen_width() // max(len(self._names), 1)
-        return min(max(fitting, _NARROWEST), _WIDEST_FITTED)
-
     def _scroll_to_cursor(self) -> None:
-        at, width = self.scroll_offset, self._cell_width()
-        left, room = self.column * width, self._seen_width()
+        at, width = self.scroll_offset, self._plan.cell
+        left, room = self.column * width, self._plan.width
         x = min(max(at.x, left + width - room), left)
-        y = min(max(at.y, self.row - self._seen_rows() + 1), self.row)
+        y = min(max(at.y, self.row - self._plan.rows + 1), self.row)
         if (x, y) != (at.x, at.y):
             self.scroll_to(x=x, y=y, animate=False, immediate=True)
 
@@ -267,17 +275,17 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             return Strip([])
         if y == 0:
             return self._heading(look)
-        seen = min(self._seen_rows(), len(self._names))
+        seen = min(self._plan.rows, len(self._names))
         if y <= seen:
             return self._line(self.scroll_offset.y + y - 1, look)
-        legend = self._legend_lines() and y == seen + 2
+        legend = self._plan.legend and y == seen + 2
         return Strip(self._legend(look) if legend else [])
 
     def _heading(self, look: Look) -> Strip:
-        corner = draw.text(self.corner, self._name_width(), look, look.style(Ink.DIM))
-        side = [Segment(padded(" cross", self._side_width()), look.style(Ink.MUTED))]
+        corner = draw.text(self.corner, self._plan.names, look, look.style(Ink.DIM))
+        side = [Segment(padded(" cross", self._plan.side), look.style(Ink.MUTED))]
         columns = self._cropped(self._labels(look))
-        drawn = [Strip(corner), columns, Strip(side if self._side_width() else [])]
+        drawn = [Strip(corner), columns, Strip(side if self._plan.side else [])]
         width = self.scrollable_content_region.width
         line = Strip.join(drawn).adjust_cell_length(width)
         return line.apply_style(look.style(bg=Ink.SURFACE))
@@ -285,8 +293,8 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def _labels(self, look: Look) -> Cells:
         """The names of the columns in sight; their numbers, where there is no room;
         only some of the numbers, where there is less."""
-        width = self._cell_width()
-        every = 1 if width >= _NUMBERED else -(-(self._digits() + 1) // width)
+        width = self._plan.cell
+        every = 1 if width >= _NUMBERED else -(-(self._plan.digits + 1) // width)
         drawn: Cells = []
         for column in self._seen_columns():
             on = column == self.column
@@ -296,41 +304,54 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
                 drawn.append(Segment(" "))
             elif column % every == 0:
                 room = min(every, len(self._names) - column) * width
-                number = f"{column + 1:0{self._digits()}}"
+                number = f"{column + 1:0{self._plan.digits}}"
                 drawn.append(Segment(padded(number[:room], room), style))
         return drawn
 
     def _line(self, row: int, look: Look) -> Strip:
+        """A row; kept, unless the cursor is on it."""
+        wanted = self.scroll_offset.x, look
+        if wanted != self._drawn_for:
+            self._drawn_for = wanted
+            self._lines.clear()
+        if row == self.row:
+            return self._row(row, look)
+        line = self._lines.get(row)
+        if line is None:
+            line = self._lines[row] = self._row(row, look)
+        return line
+
+    def _row(self, row: int, look: Look) -> Strip:
         on = row == self.row
-        number = f"{row + 1:0{self._digits()}} "
+        number = f"{row + 1:0{self._plan.digits}} "
         name_style = look.style(Ink.TEXT if on else Ink.MUTED, bold=on)
-        room = self._name_width() - len(number)
+        room = self._plan.names - len(number)
         head = [
             Segment(number, look.style(Ink.ACCENT if on else Ink.DIM)),
             *draw.text(clipped(self._names[row], room - 1), room, look, name_style),
         ]
         columns = self._seen_columns()
         body = [segment for at in columns for segment in self._cell(row, at, look)]
-        side = self._side(row, look) if self._side_width() else []
+        side = self._side(row, look) if self._plan.side else []
         return Strip.join([Strip(head), self._cropped(body), Strip(side)])
 
     def _seen_columns(self) -> range:
         """The columns in sight, the first perhaps in part."""
-        width = self._cell_width()
+        width = self._plan.cell
         first = self.scroll_offset.x // width
-        every = 1 if width >= _NUMBERED else -(-(self._digits() + 1) // width)
+        every = 1 if width >= _NUMBERED else -(-(self._plan.digits + 1) // width)
         first -= first % every
-        end = (self.scroll_offset.x + self._seen_width()) // width + 1
+        end = (self.scroll_offset.x + self._plan.width) // width + 1
         return range(first, min(end, len(self._names)))
 
     def _cropped(self, columns: Cells) -> Strip:
         """What is in sight of columns drawn from the first of `_seen_columns`."""
-        start = self.scroll_offset.x - self._seen_columns().start * self._cell_width()
-        end = start + self._seen_width()
-        return Strip(columns).crop(start, end).adjust_cell_length(self._seen_width())
+        start = self.scroll_offset.x - self._seen_columns().start * self._plan.cell
+        end = start + self._plan.width
+        return Strip(columns).crop(start, end).adjust_cell_length(self._plan.width)
 
     def _cell(self, row: int, column: int, look: Look) -> Cells:
-        width = self._cell_width()
+        width = self._plan.cell
         value = self._values[row][column]
         t = self._heat(value)
         ground = look.heat(t) if value else None
@@ -377,7 +398,7 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def _side(self, row: int, look: Look) -> Cells:
         itself, others = self._splits[row]
         whole = itself + others
-        room = self._side_width() - 7
+        room = self._plan.side - 7
         share = percent_text(others / whole) if whole else NOTHING
         own = look.mixed(State.SAVED, Ink.GROUND, 0.35)
         parts = [Slice(itself, own), Slice(others, Ink.CURSOR)]
@@ -398,8 +419,8 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         first = f"{self._formatter(least)} "
         notes = [f" {self._formatter(self._most)}"]
         notes += [f"  {self._scale} scale", f"   {none} nothing"]
-        drawn = [*draw.blank(self._name_width()), Segment(first, faint), *ramp]
-        room = self.size.width - self._name_width() - len(first) - _LEGEND
+        drawn = [*draw.blank(self._plan.names), Segment(first, faint), *ramp]
+        room = self.size.width - self._plan.names - len(first) - _LEGEND
         for note in notes:
             room -= len(note)
             if room >= 0:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from analyzer.report import drawn
 from analyzer.report.columns import TABLES
 from analyzer.report.findings import sentence
 from analyzer.report.layout import Layout
-from analyzer.report.machine import json_text
+from analyzer.report.machine import json_text, replay_csv, replay_json
 
 CONTRACT: dict[str, Any] = {
     "schema": str,
@@ -160,3 +161,12 @@ def test_csv_quotes_what_would_break_a_record():
     assert '"=cmd,""quoted"""' in text
     assert "two\\x0alines\\x0d\\x0a" in text
     assert "\x1b" not in text
+
+
+def test_what_nobody_has_counted_is_left_out():
+    full = result()
+    plain = replace(full, compositions=full.compositions.clear())
+    row = json.loads(replay_json(plain, Layout()))["processes"][0]
+    assert "ideal_if_toggled" not in row
+    assert "ideal_if_toggled" not in replay_csv(plain, Layout(by="process"))
+    assert "ideal_if_toggled" in replay_csv(full, Layout(by="process"))

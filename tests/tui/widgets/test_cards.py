@@ -2,7 +2,7 @@
 
 import pytest
 from rich.cells import cell_len
-from stage import lines, played
+from stage import heightened, lines, played, resized
 
 from tui.look import PLAIN, Look, State
 from tui.widgets.composition import Composition, Part
@@ -38,10 +38,9 @@ PARTS = [
 def test_every_width_and_height_is_kept(widget, contents):
     async def act(pilot):
         for width in (1, 11, 30, 63, 64, 100, 200):
-            await pilot.resize_terminal(width, 6)
+            await resized(pilot, width, 6)
             for height in (1, 2, 3):
-                widget.styles.height = height
-                await pilot.pause()
+                await heightened(pilot, height)
                 for count in (0, 1, len(contents)):
                     widget.set(contents[:count])
                     for look in LOOKS:
@@ -61,8 +60,7 @@ def test_a_strip_of_two_lines_has_no_subtitles():
     async def act(pilot):
         strip.set(CARDS[:3])
         assert "40.9%" in lines(strip)[2]
-        strip.styles.height = 2
-        await pilot.pause()
+        await heightened(pilot, 2)
         seen = lines(strip)
         assert len(seen) == 2
         assert "26.0 GiB" in seen[1]
@@ -76,10 +74,10 @@ def test_narrow_strips_shorten_labels_and_leave_out_the_last_cards():
 
     async def act(pilot):
         strip.set([*CARDS[:3], CARDS[4]])
-        await pilot.resize_terminal(55, 6)
+        await resized(pilot, 55, 6)
         assert "profit" in lines(strip)[0]
         assert "general_profit" not in lines(strip)[0]
-        await pilot.resize_terminal(30, 6)
+        await resized(pilot, 30, 6)
         assert "Zero pages" in lines(strip)[0]
         assert "profit" not in lines(strip)[0]
 
@@ -99,7 +97,7 @@ def test_the_legend_lets_go_of_the_highest_rank_first():
             (36, "saved zero"),
             (8, ""),
         ):
-            await pilot.resize_terminal(width, 6)
+            await resized(pilot, width, 6)
             words = lines(bar)[-1].split()
             found = [part.label for part in PARTS if part.label in words]
             assert found == labels.split()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.segment import Segment
-from stage import lines, played, pressed
+from stage import lines, played, pressed, resized
 
 from tui import draw
 from tui.draw import Slice
@@ -220,7 +220,7 @@ def test_a_resize_keeps_the_selected_row_in_sight():
         table.focus()
         await pilot.press("end")
         for size in ((40, 6), (120, 40), (20, 3)):
-            await pilot.resize_terminal(*size)
+            await resized(pilot, *size)
             await pilot.pause()
             assert table.selected == 49
             assert any(line.lstrip("▸ ").startswith("w49") for line in lines(table))
@@ -305,7 +305,7 @@ def test_columns_are_left_out_whole():
 
     async def act(pilot):
         for width in (1, 5, 16, 20, 30, 40, 60, 120):
-            await pilot.resize_terminal(width, 10)
+            await resized(pilot, width, 10)
             seen = lines(table)
             assert all(cell_len(line) == width for line in seen)
             assert ("saved" in seen[0]) == (width >= 26)
@@ -323,7 +323,7 @@ def test_names_from_outside_are_harmless(source):
         table.focus()
         await pilot.press("asterisk")
         for width in (12, 26, 40, 80):
-            await pilot.resize_terminal(width, 40)
+            await resized(pilot, width, 40)
             seen = lines(table)
             assert all(cell_len(line) == width for line in seen)
             assert all(line.isprintable() for line in seen)

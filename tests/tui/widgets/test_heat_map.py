@@ -2,7 +2,7 @@
 
 import pytest
 from rich.cells import cell_len
-from stage import lines, played, pressed
+from stage import lines, played, pressed, resized
 
 from analyzer.report.units import bytes_text
 from tui.look import PLAIN, Look
@@ -50,7 +50,7 @@ def test_a_click_selects_and_the_second_opens():
     shown = heat()
 
     async def act(pilot):
-        await pilot.double_click(HeatMap, offset=(shown._name_width() + 9, 3))
+        await pilot.double_click(HeatMap, offset=(shown._plan.names + 9, 3))
 
     said = played(shown, act)
     assert (shown.row, shown.column) == (2, 1)
@@ -63,7 +63,7 @@ def test_any_map_fits_any_size_in_any_look(summary):
 
     async def act(pilot):
         for size in ((1, 1), (12, 5), (40, 9), (150, 24)):
-            await pilot.resize_terminal(*size)
+            await resized(pilot, *size)
             for count in (0, 1, 5, 60):
                 names = ["漢字" * 9, "[red]x", *map(str, range(count))][:count]
                 values = [[at * 7 for at in range(count)]] * count
@@ -105,7 +105,7 @@ def test_cells_say_figures_where_they_fit():
     shown = heat()
 
     async def act(pilot):
-        await pilot.resize_terminal(120, 24)
+        await resized(pilot, 120, 24)
         line = lines(shown)[5]
         assert "5" in line
         assert "1.2K" in line
@@ -123,7 +123,7 @@ def test_what_is_not_there_is_blank_and_nothing_is_a_dot():
 
     async def act(_):
         shown.select(4, 4)
-        start, width = shown._name_width(), shown._cell_width()
+        start, width = shown._plan.names, shown._plan.cell
         one, two = lines(shown)[2:4]
         assert one[start + 2 * width : start + 3 * width].strip() == ""
         assert two[start + width : start + 2 * width].strip() == "·"

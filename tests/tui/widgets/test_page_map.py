@@ -1,7 +1,7 @@
 """The page map: each page has its cell, none is hidden, holes are blank."""
 
 import pytest
-from stage import lines, played, pressed
+from stage import lines, played, pressed, resized
 
 from analyzer.report.units import pages_text
 from tui.draw import HOLE
@@ -17,7 +17,7 @@ def test_any_map_fits_any_size_in_any_look():
 
     async def act(pilot):
         for size in ((3, 3), (20, 5), (80, 24)):
-            await pilot.resize_terminal(*size)
+            await resized(pilot, *size)
             for count in (0, 1, 7, 5000):
                 shown.set("x", bytes(at % 6 for at in range(count)), KINDS, pages_text)
                 for look in (PLAIN, Look("ansi"), MONO, Look(ascii=True)):

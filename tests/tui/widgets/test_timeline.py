@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from stage import lines, played
+from stage import lines, played, resized
 
 from analyzer.report.units import pages_text
 from tui.look import PLAIN, Glyph, Look, State
@@ -62,7 +62,7 @@ def curves(count):
 def test_any_number_of_moments_fits_any_size(chart, fill):
     async def act(pilot):
         for size in SIZES:
-            await pilot.resize_terminal(*size)
+            await resized(pilot, *size)
             for count in COUNTS:
                 fill(chart, count)
                 for look in (PLAIN, Look("ansi"), MONO, ASCII):
