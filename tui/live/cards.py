@@ -96,7 +96,7 @@ def _merged(
     recent: Sequence[Sample], foretold: "KsmCounters | None", pages: Pages
 ) -> Card:
     value = pages_merged(recent[-1])
-    subtitle, ink = "sharing + ksm_zero", Ink.DIM
+    subtitle, ink = "sharing + zero", Ink.DIM
     if foretold is not None:
         there = foretold.pages_sharing + foretold.ksm_zero_pages
         subtitle, ink = f"predicted {pages(there)}", Ink.CURSOR
@@ -131,7 +131,7 @@ def _zero(
 def _profit(recent: Sequence[Sample], foretold: "KsmCounters | None") -> Card:
     items = recent[-1].counters["rmap_items"]
     cost = _told(items, lambda count: bytes_text(count * RMAP_ITEM_SIZE))
-    subtitle, ink = f"rmap_items {cost}", Ink.DIM
+    subtitle, ink = f"cost {cost}", Ink.DIM
     if foretold is not None:
         subtitle = f"predicted {profit_text(foretold.general_profit)}"
         ink = Ink.CURSOR

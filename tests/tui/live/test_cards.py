@@ -63,7 +63,7 @@ def test_the_cards_are_the_kernels_figures(host: LiveHost) -> None:
     assert found["Zero pages"].value == "100 KiB"
     assert found["general_profit"].value == "+429 KiB"
     # 897 items of 64 bytes.
-    assert found["general_profit"].subtitle == "rmap_items 56.1 KiB"
+    assert found["general_profit"].subtitle == "cost 56.1 KiB"
     assert found["sharing / shared"].value == "48.7"
     assert found["Merging"].value.startswith("+")
     assert found["Merging"].value.endswith("/s")
