@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from analyzer.counters import general_profit
+from analyzer.policy import MergePolicy
 from analyzer.result import ReplayResult
 from analyzer.worth import ENOUGH, pages_merged, pages_saved, pass_of
 from traces.schema import PAGE_SIZE
@@ -236,7 +237,7 @@ def _negative_profit(result: ReplayResult) -> Iterator[Finding]:
 def _volatile(result: ReplayResult) -> Iterator[Finding]:
     # In one snapshot volatile pages are first visits and skipped ones: nothing
     # has changed.
-    if result.trace.epochs < 2 or "pages_volatile" not in result.workloads.columns:
+    if result.trace.epochs < 2:
         return
     rows = _workloads(result)
     least = SMALL * sum(row["pages"] for row in rows)
@@ -257,7 +258,7 @@ def _volatile(result: ReplayResult) -> Iterator[Finding]:
 
 
 def _opt_in_potential(result: ReplayResult) -> Iterator[Finding]:
-    if not {"pages_captured", "ideal_if_toggled"} <= set(result.workloads.columns):
+    if "ideal_if_toggled" not in result.workloads.columns:
         return
     rows = [
         row
@@ -276,7 +277,7 @@ def _opt_in_potential(result: ReplayResult) -> Iterator[Finding]:
             "ideal_if_toggled": row["ideal_if_toggled"],
             "pages_captured": row["pages_captured"],
             "workloads": len(rows),
-            "opt_out": int("; opt-out " in result.policy),
+            "opt_out": int(bool(MergePolicy.parse(result.policy).opt_out)),
         },
         place=Place(View.WHAT_IF, row["workload"]),
         good=True,
@@ -322,8 +323,6 @@ def _limiting_knob(result: ReplayResult, gap: int) -> tuple[str, dict[str, int]]
 
 
 def _cross_sharing(result: ReplayResult) -> Iterator[Finding]:
-    if not hasattr(result, "pairs"):
-        return
     both: dict[tuple[str, str], int] = {}
     for row in result.pairs.rows(named=True):
         # A row is booked where the saving is; a pair has both directions.

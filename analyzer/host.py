@@ -13,6 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from analyzer.engine.steady import MAX_KINDS, Segments
+from analyzer.policy import MergePolicy
 from traces.errors import InputError, NotComparableError
 from traces.schema import UNKNOWN, PageFlag
 from traces.trace import RUNS, Columns, Trace
@@ -116,6 +117,29 @@ def joined(traces: Sequence[Trace]) -> tuple[pl.DataFrame, pl.DataFrame]:
         process += trace.processes.height
         mapping += trace.mappings.height
     return pl.concat(processes), pl.concat(mappings)
+
+
+def sized(
+    policy: MergePolicy,
+    traces: Sequence[Trace],
+    processes: pl.DataFrame,
+    mappings: pl.DataFrame,
+) -> pl.DataFrame:
+    """*processes*, as `joined`, with `pages` where the policy asks for it: int64, the
+    pages each had present in its first epoch."""
+    if not policy.sized:
+        return processes
+    owner: npt.NDArray[np.int32] = mappings["process"].to_numpy()
+    first = processes["first_epoch"].to_numpy()
+    pages = np.zeros(processes.height, np.int64)
+    for epoch in np.unique(first).tolist():
+        found = np.zeros(processes.height, np.int64)
+        for _, base, chunk in joined_chunks(traces, ("mapping", "flags"), epoch):
+            present = (chunk["flags"] & PageFlag.ABSENT) == 0
+            owners = owner[chunk["mapping"][present] + np.int32(base.mapping)]
+            found += np.bincount(owners, minlength=processes.height)
+        pages = np.where(first == epoch, found, pages)
+    return processes.with_columns(pl.Series("pages", pages))
 
 
 def load_digests(

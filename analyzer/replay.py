@@ -31,7 +31,15 @@ from analyzer.engine.state import (
     new_state,
 )
 from analyzer.engine.steady import ZERO, steady
-from analyzer.host import Host, captured_vpns, joined, load, load_digests, open_traces
+from analyzer.host import (
+    Host,
+    captured_vpns,
+    joined,
+    load,
+    load_digests,
+    open_traces,
+    sized,
+)
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
 from analyzer.pace import Pace
@@ -129,6 +137,7 @@ class Staged:
         self._limit, self._contents, self._kernel = passes, contents, kernel
         self._detail, self._within = detail, within
         self._traces: list[Trace] = []
+        self._idle: list[str] = []
         self._tallies = Tallies(0)
         self._ksmd: Run | Timeline | None = None
         self._outcome: Outcome | None = None
@@ -144,6 +153,7 @@ class Staged:
             yield Stage("number")
         ksmd = _ksmd(traces, host, self._knobs, self._policy, profile)
         self._ksmd = ksmd
+        self._idle = _idle(traces, self._policy)
         self._tallies = Tallies(sum(trace.processes.height for trace in traces))
         yield from self._scans(ksmd)
         yield Stage("weigh")
@@ -179,6 +189,7 @@ class Staged:
 
     def _worth(self, outcome: Outcome) -> ReplayResult:
         about = info(self._traces, outcome.host)
+        about.limits.extend(self._idle)
         return result_of(
             outcome,
             self._tallies,
@@ -220,6 +231,12 @@ def _ksmd(
     if host is not None:
         return Run(host, knobs, policy, profile, costs)
     return Timeline(traces, knobs, policy, profile, costs)
+
+
+def _idle(traces: Sequence[Trace], policy: MergePolicy) -> list[str]:
+    """What was asked for, and fits nothing."""
+    processes, mappings = joined(traces)
+    return policy.idle(sized(policy, traces, processes, mappings), mappings)
 
 
 def survey(paths: Sequence[Path]) -> Survey:
@@ -285,7 +302,8 @@ class Run:
         self.profile, self.costs = profile, costs or Costs.default()
         self.time_ns = self.cpu_ns = 0
         self.pace = Pace(knobs)
-        offered = policy.offered(host.mappings)[host.mapping]
+        processes = sized(policy, host.traces, host.processes, host.mappings)
+        offered = policy.offered(processes, host.mappings)[host.mapping]
         lengths = np.diff(host.start)
         self.offered: npt.NDArray[np.bool_] = offered
         """[segment]"""

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from analyzer.counters import KsmCounters
 from analyzer.knobs import KsmKnobs
+from analyzer.policy import MergePolicy
 from traces.errors import InputError, UsageError
 from traces.schema import FORMAT_KEY, KIND_KEY
 from traces.table import (
@@ -212,6 +213,7 @@ class ReplayResult:
             for name in TABLES:
                 table = body if name == _BODY else footer_table(values, name)
                 fields[name] = _frame(name, table)
+            MergePolicy.parse(fields["policy"])
             return cls(**fields)
         except (InputError, UsageError) as error:
             told = str(error).startswith(f"{path}: ")
@@ -289,6 +291,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "container",
         "pod",
         "vm",
+        "cgroup",
         *_PROCESS_FIGURES,
     ),
     "workloads": ("workload", "processes", *_PROCESS_FIGURES),
@@ -333,7 +336,7 @@ _TUPLES: Final[Mapping[str, Any]] = {
 
 # `workload` is a text, `workloads` and `processes` are numbers.
 _TEXTS: Final = frozenset(
-    {"host", "comm", "workload", "user", "unit", "container", "pod", "vm"}
+    {"host", "comm", "workload", "user", "unit", "container", "pod", "vm", "cgroup"}
     | {"kind", "name", "other", "what", "whose"}
 )
 

@@ -35,7 +35,7 @@ from analyzer.result import (
 from analyzer.shares import whole_pages
 from analyzer.sharing import PAIRS, who_shares, workload_pairs
 
-NAMES: Final = ["user", "unit", "container", "pod", "vm"]
+NAMES: Final = ["user", "unit", "container", "pod", "vm", "cgroup"]
 """What a process is known by, beside its pid, comm and workload."""
 
 

@@ -17,7 +17,7 @@ from analyzer.counters import KsmCounters
 from analyzer.engine import slots
 from analyzer.engine.numbering import Numbering
 from analyzer.engine.place import place_frames
-from analyzer.host import ENGINE_COLUMNS, Host, joined, joined_chunks
+from analyzer.host import ENGINE_COLUMNS, Host, joined, joined_chunks, sized
 from analyzer.knobs import KsmKnobs
 from analyzer.machine import Machine
 from analyzer.outcome import Outcome
@@ -81,7 +81,9 @@ class Timeline:
             zeros = np.full(_NODES, self._zero.view(np.uint64))
             self._number(zeros, nodes)
             self.machine.zero_contents = _NODES
-        self._offered = policy.offered(self.mappings)
+        self._offered = policy.offered(
+            sized(policy, traces, self.processes, self.mappings), self.mappings
+        )
         self._owner: npt.NDArray[np.int32] = self.mappings["process"].to_numpy()
         self._fills: set[int] = set()
         self._alive: set[int] = set()

@@ -208,6 +208,7 @@ def _processes(names: Sequence[str]) -> Any:
             "container": "",
             "pod": "",
             "vm": names[at] if names[at].startswith("vm-") else "",
+            "cgroup": f"/system.slice/{names[at]}.service",
             "pages": pages,
             "pages_captured": pages,
             "zero_pages": zero + 10,

@@ -16,6 +16,7 @@ from analyzer.cli.options import (
     knob_options,
     knobs_of,
     output_options,
+    policy_of,
 )
 from analyzer.cli.output import (
     ascii_of,
@@ -52,9 +53,20 @@ def _switch(text: str) -> bool:
 
 
 def _offer(text: str) -> str:
-    if text not in ("all", "captured"):
-        raise UsageError(f"{text!r} is not all or captured")
+    if text not in ("all", "captured", "none"):
+        raise UsageError(f"{text!r} is not all, captured or none")
     return text
+
+
+def _expression(text: str) -> str:
+    policy_of({"opt_in": text})
+    return text
+
+
+def _tree(text: str) -> tuple[int]:
+    tree = (_number(text),)
+    policy_of({"opt_in_tree": tree})
+    return tree
 
 
 def _kernel(text: str) -> str:
@@ -79,6 +91,9 @@ _OF_TYPE: Final[Mapping[Any, Callable[[str], Any]]] = {
 _KEYS: Final[Mapping[str, Callable[[str], Any]]] = {
     **{knob.name: _OF_TYPE[knob.type] for knob in fields(KsmKnobs)},
     "policy": _offer,
+    "opt_in": _expression,
+    "opt_out": _expression,
+    "opt_in_tree": _tree,
     "kernel": _kernel,
     "passes": _passes,
 }
@@ -103,7 +118,8 @@ class _Side:
     "a_settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting of A alone: any knob, policy, kernel or passes; can be repeated.",
+    help="A setting of A alone: any knob, policy, opt_in, opt_out, opt_in_tree, kernel "
+    "or passes; can be repeated.",
 )
 @click.option(
     "--b",
@@ -166,7 +182,7 @@ def _common(options: Mapping[str, Any]) -> bool:
 
 def _settings(option: str, given: Sequence[str]) -> dict[str, Any]:
     """KEY=VALUE, read; dashes in a key are underscores."""
-    settings = {}
+    settings: dict[str, Any] = {}
     for text in given:
         key, equals, value = text.partition("=")
         key = key.strip().replace("-", "_")
@@ -180,9 +196,11 @@ def _settings(option: str, given: Sequence[str]) -> dict[str, Any]:
                 hint=f"one of {', '.join(_KEYS)}",
             )
         try:
-            settings[key] = _KEYS[key](value.strip())
+            read = _KEYS[key](value.strip())
         except UsageError as error:
-            raise UsageError(f"{option} {text}: {error}") from error
+            raise UsageError(f"{option} {text}: {error}", error.hint) from error
+        # Trees can be several; of all else the last one counts.
+        settings[key] = settings.get(key, ()) + read if key == "opt_in_tree" else read
     return settings
 
 
@@ -228,7 +246,6 @@ def _result(side: _Side, options: Mapping[str, Any]) -> "ReplayResult":
     with ExitStack() as stack:
         stack.enter_context(working(f"replaying {side.name}, {side.path.name}"))
         from analyzer.engine.compiling import announce
-        from analyzer.policy import MergePolicy, Offer
         from analyzer.replay import run
 
         stack.enter_context(
@@ -237,7 +254,7 @@ def _result(side: _Side, options: Mapping[str, Any]) -> "ReplayResult":
         return run(
             [side.path],
             _knobs(side, options),
-            MergePolicy(Offer(side.settings.get("policy", "all"))),
+            policy_of(side.settings),
             passes=side.settings.get("passes"),
             kernel=side.settings.get("kernel"),
         )

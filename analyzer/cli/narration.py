@@ -27,10 +27,12 @@ def note(text: str) -> None:
 
 
 def failure(message: str, hint: str | None = None) -> None:
-    """`error: …`, and `hint: …` where there is something to be done."""
+    """`error: …`, and `hint: …` where there is something to be done; a hint may have
+    several lines."""
     note(f"error: {message}")
     if hint:
-        note(f"hint: {hint}")
+        for number, line in enumerate(hint.split("\n")):
+            note(f"      {line}" if number else f"hint: {line}")
 
 
 @contextmanager

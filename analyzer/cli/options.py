@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from analyzer.knobs import ADVISOR_MODES, KsmKnobs
+
+if TYPE_CHECKING:
+    from analyzer.policy import MergePolicy
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -71,6 +74,85 @@ def knobs_of(options: Mapping[str, Any]) -> KsmKnobs:
     base = KsmKnobs.from_sysfs() if options["from_sysfs"] else KsmKnobs()
     given = {name: options[name] for name in KNOB_HELP if options[name] is not None}
     return replace(base, **given)
+
+
+def policy_options(command: _Command) -> _Command:
+    """Add `--policy`, `--opt-in`, `--opt-out` and `--opt-in-tree`; `policy_of` reads
+    them."""
+    for option in reversed(
+        (
+            click.option(
+                "--policy",
+                type=click.Choice(["all", "captured", "none"]),
+                help="Who is offered to ksmd: all compatible mappings, as if every "
+                "process had called PR_SET_MEMORY_MERGE, those that were mergeable "
+                "when captured, or none.  [default: all; captured where someone is "
+                "opted in]",
+            ),
+            click.option(
+                "--opt-in",
+                metavar="EXPR",
+                help="Offer as well what fits: processes as prctl would, with kind or "
+                "name mappings as madvise would.",
+            ),
+            click.option(
+                "--opt-out", metavar="EXPR", help="Offer nothing of what fits."
+            ),
+            click.option(
+                "--opt-in-tree",
+                type=int,
+                multiple=True,
+                metavar="PID",
+                help="Offer as well this process and all its descendants; may be "
+                "repeated.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def policy_of(options: Mapping[str, Any]) -> "MergePolicy":
+    """Who is offered, as a command's *options* ask for it; one that is missing is one
+    that was not given. Where somebody is opted in, the host is as it was found.
+
+    Raises UsageError for an expression that is none, or that no policy can hold, and
+    for a PID that can be none.
+    """
+    from analyzer.expression.expression import Expression
+    from analyzer.policy import MergePolicy, Offer
+
+    asked = {
+        # An empty one is refused here: to a policy it is none.
+        name: Expression.parse(options[name]).text
+        for name in ("opt_in", "opt_out")
+        if options.get(name) is not None
+    }
+    trees = options.get("opt_in_tree", ())
+    added = "opt_in" in asked or trees
+    offer = options.get("policy") or (Offer.CAPTURED if added else Offer.ALL)
+    return MergePolicy(Offer(offer), trees=trees, **asked)
+
+
+def ksmd_options(command: _Command) -> _Command:
+    """Add `--kernel` and `--passes`: whose ksmd, and for how long."""
+    for option in (
+        click.option(
+            "--passes",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Stop after N full scans, not when every page still unmerged has been "
+            "processed twice since the last merge.",
+        ),
+        click.option(
+            "--kernel",
+            metavar="VERSION",
+            help="Whose ksmd to simulate, 5.10 to 7.3, or host for this machine's.  "
+            "[default: the captured kernel's]",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def output_options(*formats: str) -> Callable[[_Command], _Command]:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from analyzer.cli.narration import note, working
-from analyzer.cli.options import PATH, knob_options, knobs_of, output_options
+from analyzer.cli.options import (
+    PATH,
+    knob_options,
+    knobs_of,
+    ksmd_options,
+    output_options,
+    policy_of,
+    policy_options,
+)
 from analyzer.cli.output import (
     ascii_of,
     check_writable,
@@ -24,6 +32,8 @@ from analyzer.cli.sources import named_or_demo
 from analyzer.report.escape import printable
 
 if TYPE_CHECKING:
+    from analyzer.expression.expression import Expression
+    from analyzer.policy import MergePolicy
     from analyzer.result import ReplayResult
 
 _FORMATS: Final = ("text", "json", "csv", "md")
@@ -49,26 +59,13 @@ _SAVED: Final = 1000
     help="Rows of it, 0 for all.  [default: 8 in text, 20 in md, all in csv]",
 )
 @click.option(
-    "--policy",
-    type=click.Choice(["all", "captured"]),
-    default="all",
-    help="Who is offered to ksmd: all compatible mappings, as if every process had "
-    "called PR_SET_MEMORY_MERGE, or those that were mergeable when captured.  "
-    "[default: all]",
+    "--filter",
+    "where",
+    metavar="EXPR",
+    help="Only rows of it that fit, such as 'saved > 1GiB and user == root'.",
 )
-@click.option(
-    "--kernel",
-    metavar="VERSION",
-    help="Whose ksmd to simulate, 5.10 to 7.3, or host for this machine's.  "
-    "[default: the captured kernel's]",
-)
-@click.option(
-    "--passes",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Stop after N full scans, not when every page still unmerged has been "
-    "processed twice since the last merge.",
-)
+@policy_options
+@ksmd_options
 @knob_options
 @output_options(*_FORMATS)
 @click.option(
@@ -86,31 +83,55 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
     output: Path | None = options["output"]
     form = format_of(options["form"], output, _FORMATS)
     knobs_of(options)
+    where = _where(options)
+    policy = policy_of(options)
     for path in (output, options["save"]):
         check_writable(path, *traces)
     with named_or_demo(traces, "replay") as paths:
-        result = _replayed(paths, options)
+        result = _replayed(paths, policy, options)
         if options["save"]:
             result.save(options["save"])
             note(f"saved {options['save']}")
         shown = replace(result, contents=result.contents.head(_shown(options)))
-        write(_drawn(shown, form, traces, options), output)
+        write(_drawn(shown, form, traces, where, options), output)
+        if where is not None and form in ("csv", "json"):
+            _tell_if_none(shown, options["by"], where)
 
 
-def _replayed(paths: list[Path], options: dict[str, Any]) -> "ReplayResult":
+def _where(options: dict[str, Any]) -> "Expression | None":
+    """What `--filter` asks for; refused before any work where its table lacks it."""
+    if options["where"] is None:
+        return None
+    from analyzer.expression.expression import Expression
+    from analyzer.report.rows import check
+
+    where = Expression.parse(options["where"])
+    check(options["by"], where)
+    return where
+
+
+def _tell_if_none(result: "ReplayResult", by: str, where: "Expression") -> None:
+    from analyzer.report.rows import fitting, nothing_shown
+
+    if not fitting(result, by, where)[0]:
+        note(nothing_shown(by, where))
+
+
+def _replayed(
+    paths: list[Path], policy: "MergePolicy", options: dict[str, Any]
+) -> "ReplayResult":
     what = paths[0].name if len(paths) == 1 else f"{len(paths)} traces"
     saved = options["save"] is not None
     with ExitStack() as stack:
         stack.enter_context(working(f"replaying {what}"))
         from analyzer.engine.compiling import announce
-        from analyzer.policy import MergePolicy, Offer
         from analyzer.replay import run
 
         stack.enter_context(announce(_compiling))
         return run(
             paths,
             knobs_of(options),
-            MergePolicy(Offer(options["policy"])),
+            policy,
             passes=options["passes"],
             contents=max(_SAVED if saved else 0, _shown(options)),
             kernel=options["kernel"],
@@ -131,6 +152,7 @@ def _drawn(
     result: "ReplayResult",
     form: str,
     traces: tuple[Path, ...],
+    where: "Expression | None",
     options: dict[str, Any],
 ) -> str:
     from analyzer.report import drawn
@@ -141,6 +163,7 @@ def _drawn(
     layout = Layout(
         by=options["by"],
         rows=options["rows"],
+        where=where,
         width=width_of(output),
         height=height_of(output),
         colour=colour,

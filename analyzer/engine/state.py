@@ -28,6 +28,15 @@ SEEN: Final = 128
 """Was processed before: its checksum is known, and in a snapshot still right."""
 GONE: Final = KSM_ZERO | SPLIT_ZERO
 
+# What became of a page, in one number; analyzer.pages says what each means.
+PAGE_NOT_OFFERED: Final = 0
+PAGE_UNSCANNED: Final = 1
+PAGE_VOLATILE: Final = 2
+PAGE_UNSHARED: Final = 3
+PAGE_KEPT: Final = 4
+PAGE_SAVED: Final = 5
+PAGE_ZERO: Final = 6
+
 NONE: Final = -1
 
 # Columns of State.trees: a content's place in the stable and the unstable tree, in

@@ -52,7 +52,7 @@ def read(path: Path) -> Captured:
     """The trace in *path*. Raises InputError as `host.load`."""
     host = load(open_traces([path]))
     vpns = [chunk["vpn"] for chunk in Trace.open(path).chunks(["vpn"])]
-    segments = _POLICY.offered(host.mappings)[host.mapping]
+    segments = _POLICY.offered(host.processes, host.mappings)[host.mapping]
     return Captured(
         host=host,
         vpn=np.concatenate([np.empty(0, np.int64), *vpns]).astype(np.int64),

@@ -123,7 +123,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "pages_cross": Column("cross", Unit.PAGES),
     "ideal_saved_zero": Column("ideal zero", Unit.PAGES),
     "ideal_saved_nonzero": Column("ideal non-zero", Unit.PAGES),
-    "ideal_if_toggled": Column("if toggled", Unit.PAGES),
+    "ideal_if_toggled": Column("if toggled", Unit.PAGES, adds_up=False),
     "ksm_rmap_items": Column("rmap_items", Unit.COUNT),
     "ksm_merging_pages": Column("merging", Unit.COUNT),
     "ksm_zero_pages": Column("ksm_zero", Unit.COUNT),

@@ -12,7 +12,7 @@ from analyzer.report.escape import printable
 from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
-from analyzer.report.machine import csv_text, json_text, trace_object
+from analyzer.report.machine import csv_text, json_text, policy_object, trace_object
 from analyzer.report.markdown import escaped
 from analyzer.report.summary import limits
 from analyzer.report.text import gain, labelled, marked, signed
@@ -150,7 +150,7 @@ def _side_object(result: ReplayResult) -> dict[str, Any]:
         "trace": trace_object(result.trace),
         "knobs": result.knobs.as_files(),
         "kernel_profile": result.profile,
-        "policy": result.policy,
+        **policy_object(result),
         "settled": result.settled,
         "costs": result.costs,
     }

@@ -3,10 +3,10 @@
 Names stand in it as they are; whoever draws it escapes it.
 """
 
-import re
 import shlex
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from analyzer.expression.pattern import exactly
 from analyzer.findings import Finding, Kind
 from analyzer.report.units import (
     count_text,
@@ -15,9 +15,6 @@ from analyzer.report.units import (
     profit_text,
     share_text,
 )
-
-_SPECIAL: Final = re.compile(r'[*?\[\]"\\]')
-"""What a backslash makes stand for itself in an expression's text."""
 
 
 class Sentence(NamedTuple):
@@ -199,6 +196,4 @@ def _others(number: int) -> str:
 
 def _option(option: str, workload: str) -> str:
     """What one would type to have *workload* in or out."""
-    quoted = _SPECIAL.sub(r"\\\g<0>", workload)
-    expression = f'workload == "{quoted}"'
-    return f"--{option} {shlex.quote(expression)}"
+    return f"--{option} {shlex.quote(f'workload == {exactly(workload)}')}"

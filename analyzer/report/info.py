@@ -11,6 +11,7 @@ from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.machine import (
     INFO_SCHEMA,
     json_text,
+    policy_object,
     savings_object,
     trace_object,
 )
@@ -92,7 +93,7 @@ def inventory_of_result(result: ReplayResult) -> Inventory:
             },
         },
         members={
-            "policy": result.policy,
+            **policy_object(result),
             "knobs": result.knobs.as_files(),
             "settled": result.settled,
             "savings": savings_object(result.savings),

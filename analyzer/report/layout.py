@@ -1,6 +1,10 @@
 """What a report is asked to show, and the room it has for it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analyzer.expression.expression import Expression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +15,8 @@ class Layout:
     """Which table: a key of `analyzer.report.columns.TABLES`."""
     rows: int | None = None
     """At most so many of its rows; None leaves it to the format."""
+    where: "Expression | None" = None
+    """Only its rows that fit; None for all."""
     width: int = 80
     """Cells of the terminal."""
     height: int | None = None

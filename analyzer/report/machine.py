@@ -13,11 +13,14 @@ from typing import Any, Final
 
 import polars as pl
 
+from analyzer.expression.expression import Expression
 from analyzer.findings import Finding, findings
-from analyzer.report.columns import TABLES, ranked
+from analyzer.policy import MergePolicy
+from analyzer.report.columns import TABLES
 from analyzer.report.escape import printable
 from analyzer.report.findings import sentence
 from analyzer.report.layout import Layout
+from analyzer.report.rows import fitting, rows
 from analyzer.result import ReplayResult, Savings, TraceInfo
 from analyzer.worth import cost_of
 from traces.schema import PAGE_SIZE
@@ -38,7 +41,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "trace": trace_object(result.trace),
         "knobs": result.knobs.as_files(),
         "kernel_profile": result.profile,
-        "policy": result.policy,
+        **policy_object(result),
         "settled": result.settled,
         "counters": result.counters._asdict(),
         "savings": savings_object(result.savings),
@@ -55,7 +58,30 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
     }
     if layout.by == "mapping":
         document["mappings"] = _objects(result.mappings)
+    if layout.where is not None:
+        name = TABLES[layout.by].frame
+        document["filter"] = _filter_object(result, layout.by, layout.where)
+        document[name] = _objects(_counted(result, _meant(result, layout)))
     return json_text(document)
+
+
+def _meant(result: ReplayResult, layout: Layout) -> pl.DataFrame:
+    """The rows of the table *layout.by* that fit, with the result's columns."""
+    frame: pl.DataFrame = getattr(result, TABLES[layout.by].frame)
+    return rows(result, layout.by, layout.where).select(frame.columns)
+
+
+def _filter_object(
+    result: ReplayResult, by: str, where: Expression
+) -> dict[str, str | int]:
+    """`filter`: which table is not whole, and why."""
+    some, every = fitting(result, by, where)
+    return {
+        "table": TABLES[by].frame,
+        "expression": str(where),
+        "rows": some,
+        "of": every,
+    }
 
 
 def _cost_object(result: ReplayResult) -> dict[str, Any] | None:
@@ -88,12 +114,21 @@ def _finding_object(finding: Finding) -> dict[str, Any]:
 
 def replay_csv(result: ReplayResult, layout: Layout) -> str:
     """The table *layout.by* as it is in the result, a header line first."""
-    table = TABLES[layout.by]
-    frame = _counted(result, getattr(result, table.frame))
-    rows = ranked(table, frame).select(frame.columns)
+    frame = _counted(result, _meant(result, layout))
     if layout.rows:
-        rows = rows.head(layout.rows)
-    return csv_text(rows.columns, rows.iter_rows())
+        frame = frame.head(layout.rows)
+    return csv_text(frame.columns, frame.iter_rows())
+
+
+def policy_object(result: ReplayResult) -> dict[str, Any]:
+    """Who was offered, in both schemas."""
+    policy = MergePolicy.parse(result.policy)
+    return {
+        "policy": policy.offer.value,
+        "opt_in": policy.opt_in or None,
+        "opt_out": policy.opt_out or None,
+        "opt_in_trees": list(policy.trees),
+    }
 
 
 def _counted(result: ReplayResult, frame: pl.DataFrame) -> pl.DataFrame:

@@ -6,10 +6,11 @@ from typing import Any, Final
 import polars as pl
 
 from analyzer.findings import findings
-from analyzer.report.columns import COLUMNS, TABLES, Unit, ranked, remainder, shown
+from analyzer.report.columns import COLUMNS, TABLES, Unit, remainder, shown
 from analyzer.report.escape import printable
 from analyzer.report.findings import sentence
 from analyzer.report.layout import Layout
+from analyzer.report.rows import nothing_shown, rows
 from analyzer.report.summary import limits, nothing_offered, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
@@ -30,7 +31,8 @@ def markdown(result: ReplayResult, layout: Layout) -> str:
     if found := _findings(result):
         blocks.append(found)
     sentences = [
-        f"**{label}**: {escaped(text)}" for label, text in stated(result, layout.by)
+        f"**{label}**: {escaped(text)}"
+        for label, text in stated(result, layout.by, layout.where)
     ]
     sentences += [f"**limit**: {escaped(text)}" for text in limits(result)]
     blocks.append("\n".join(f"- {sentence}" for sentence in sentences))
@@ -76,9 +78,10 @@ def _composition(result: ReplayResult) -> str:
 
 def _table(result: ReplayResult, layout: Layout) -> str:
     table = TABLES[layout.by]
-    frame = ranked(table, getattr(result, table.frame))
+    frame = rows(result, layout.by, layout.where)
     if not frame.height:
-        return f"No {layout.by} was offered to ksmd."
+        nothing = nothing_shown(layout.by, layout.where)
+        return f"{nothing[0].upper()}{escaped(nothing[1:])}."
     wanted = layout.rows if layout.rows is not None else ROWS
     names = shown(table, frame)
     titles = [COLUMNS[name].title for name in names]

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from typing import Final
 
+from analyzer.expression.expression import Expression
 from analyzer.knobs import KsmKnobs
+from analyzer.policy import MergePolicy, Offer
 from analyzer.report.escape import printable
+from analyzer.report.rows import fitting_sentence
 from analyzer.report.units import (
     count_text,
     duration_text,
@@ -15,13 +18,19 @@ from analyzer.result import ReplayResult, TraceInfo
 from analyzer.worth import Cost, cost_of, pages_offered, pages_saved
 
 _OFFERS: Final = {
-    "all": "every compatible mapping, as if all had called PR_SET_MEMORY_MERGE",
-    "captured": "only the mappings that were mergeable when captured",
+    Offer.ALL: "every compatible mapping, as if all had called PR_SET_MEMORY_MERGE",
+    Offer.CAPTURED: "only the mappings that were mergeable when captured",
+    Offer.NONE: "nothing",
 }
 
 
-def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
-    """Label and sentence of everything that stands below the table *by*; escaped."""
+def stated(
+    result: ReplayResult, by: str = "", where: Expression | None = None
+) -> Iterator[tuple[str, str]]:
+    """Label and sentence of everything that stands below the table *by*, of which
+    only the rows that fit *where* are shown; escaped."""
+    if where is not None:
+        yield "filter", fitting_sentence(result, by, where)
     if by == "content":
         kept, all_of_them = result.contents.height, result.ideal.distinct_contents
         yield "contents", f"the {kept} that save most of {count_text(all_of_them)}"
@@ -31,7 +40,7 @@ def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
     split = result.savings.pages_saved_by_split
     if split:
         yield "split", f"{pages_text(split)} of zero pages by splitting huge pages"
-    yield "offered", _OFFERS.get(result.policy, printable(result.policy))
+    yield "offered", _offered(MergePolicy.parse(result.policy))
     yield "knobs", _knobs(result.knobs)
     yield "ksmd", _ksmd(result)
     yield "scans", _scans(result)
@@ -42,13 +51,30 @@ def stated(result: ReplayResult, by: str = "") -> Iterator[tuple[str, str]]:
 
 def nothing_offered(result: ReplayResult) -> str:
     """Why there is nothing to show, and what would show something."""
-    if result.policy == "captured":
+    policy = MergePolicy.parse(result.policy)
+    if policy == MergePolicy(Offer.CAPTURED):
         return (
             "nothing was offered to ksmd, as no mapping was mergeable; try --policy all"
         )
+    if policy != MergePolicy():
+        return f"nothing was offered to ksmd: the policy was {printable(str(policy))}"
     if result.trace.epochs > 1:
         return "no page is left at the end of the trace; see --by pass for its course"
     return "nothing was offered to ksmd: the trace holds no pages"
+
+
+def _offered(policy: MergePolicy) -> str:
+    """Who was asked for, in words."""
+    added = [f"process {pid} with its descendants" for pid in policy.trees]
+    if policy.opt_in:
+        added.append(f"what fits {policy.opt_in}")
+    said = _OFFERS[policy.offer]
+    if added:
+        more = ", and ".join(added)
+        said = f"only {more}" if policy.offer is Offer.NONE else f"{said}, and {more}"
+    if policy.opt_out:
+        said += f", but not what fits {policy.opt_out}"
+    return printable(said)
 
 
 def limits(result: ReplayResult) -> list[str]:

@@ -13,7 +13,6 @@ from analyzer.report.columns import (
     TABLES,
     Table,
     Unit,
-    ranked,
     remainder,
     shown,
 )
@@ -22,6 +21,7 @@ from analyzer.report.findings import sentence
 from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
+from analyzer.report.rows import nothing_shown, rows
 from analyzer.report.summary import limits, nothing_offered, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
@@ -80,7 +80,7 @@ def _rows(layout: Layout, others: int) -> int:
 def _grounds(result: ReplayResult, layout: Layout) -> list[Line]:
     """What the figures rest on, and what keeps them from being the whole truth."""
     lines: list[Line] = []
-    for label, told in stated(result, layout.by):
+    for label, told in stated(result, layout.by, layout.where):
         lines += labelled(label, told, layout.width)
     for limit in limits(result):
         lines += marked(limit, layout.width)
@@ -156,30 +156,30 @@ def _glyph(part: Part, layout: Layout, coloured: str) -> str:
 
 def _table(result: ReplayResult, layout: Layout, wanted: int) -> list[Line]:
     table = TABLES[layout.by]
-    frame = ranked(table, getattr(result, table.frame))
+    frame = rows(result, layout.by, layout.where)
     if not frame.height:
-        nothing = f"no {layout.by} was offered to ksmd"
+        nothing = nothing_shown(layout.by, layout.where)
         return flowed([[Span(nothing, "dim")]], layout.width)
     head, more = _split(table, frame, wanted)
-    rows = head.rows(named=True)
+    drawn = head.rows(named=True)
     names = shown(table, frame)
-    texts = {name: [COLUMNS[name].text(row[name]) for row in rows] for name in names}
+    texts = {name: [COLUMNS[name].text(row[name]) for row in drawn] for name in names}
     if more is not None:
-        at = len(rows) - 1 if table.ends else len(rows)
+        at = len(drawn) - 1 if table.ends else len(drawn)
         rest = remainder(table, more)
         for name in names:
             texts[name].insert(at, COLUMNS[name].text(rest.get(name)))
             if rest.get(name) is None:
                 texts[name][at] = ""
         texts[table.key][at] = f"{more.height} more"
-        rows.insert(at, {})
+        drawn.insert(at, {})
     texts = {
         name: [signed(cell, layout) if COLUMNS[name].right else cell for cell in column]
         for name, column in texts.items()
         # A column that says nothing in any row gives its room to the others.
         if any(column) or name == table.key
     }
-    return _drawn(table, texts, rows, layout)
+    return _drawn(table, texts, drawn, layout)
 
 
 def _split(

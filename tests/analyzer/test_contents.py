@@ -115,3 +115,14 @@ def test_its_plain_python_body_counts_the_same(tmp_path: Path, monkeypatch) -> N
     compiled = finished(trace, KsmKnobs()).result().holders
     monkeypatch.setattr("analyzer.contents.holders", holders.py_func)
     assert finished(trace, KsmKnobs()).result().holders.equals(compiled)
+
+
+def test_a_range_through_time_is_one_of_the_pages_there_are(tmp_path: Path) -> None:
+    events = [("write", 0, 7, 3), ("epoch", 0, 0, 0), ("discard", 0, 1, 0)]
+    trace = over_time(events, tmp_path / "t.parquet")
+    slow = KsmKnobs(sleep_millisecs=300_000)
+    staged = finished(trace, slow, within=(0, 1, 7))
+    found = staged.result().contents
+    # Pages 0 to 3 hold Z1Z1; page 1 went, page 7 came.
+    assert set(found["digest"]) == {digest(content) for content in (0, 1, 3)}
+    check_holders(staged)

@@ -1,6 +1,5 @@
 """One result by hand per kind that shows it, and one just beside the rule's edge."""
 
-import dataclasses
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -62,6 +61,7 @@ def made(*rows: Row, **fields) -> ReplayResult:
         "ideal": Ideal(zero, nonzero, 1),
         "counters": counters,
         "knobs": KsmKnobs(),
+        "pairs": plain.pairs.clear(),
         **fields,
     }
     return replace(plain, **given)
@@ -285,9 +285,7 @@ def shared(*pairs):
         pairs, schema=["workload", "other", "pages_saved"], orient="row"
     )
     plain = made(Row("a", nonzero=500), Row("b", nonzero=500))
-    fields = [(field.name, field.type) for field in dataclasses.fields(plain)]
-    kind = dataclasses.make_dataclass("Told", [*fields, ("pairs", pl.DataFrame)])
-    return kind(*(getattr(plain, name) for name, _ in fields), frame)
+    return replace(plain, pairs=frame)
 
 
 def test_the_pair_that_shares_most_is_of_two_workloads_and_both_directions():

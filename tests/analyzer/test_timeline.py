@@ -16,7 +16,7 @@ from snapshots import Snapshot, knobs, snapshots, write_trace
 from analyzer.costs import Costs
 from analyzer.knobs import KsmKnobs
 from analyzer.machine import Machine
-from analyzer.policy import MergePolicy
+from analyzer.policy import MergePolicy, Offer
 from analyzer.profile import profile_of
 from analyzer.replay import Run, info, load, open_traces, run
 from analyzer.result import ReplayResult
@@ -143,6 +143,24 @@ def test_a_page_written_after_it_was_merged_is_not_what_it_was(tmp_path: Path) -
     result = run([trace], KsmKnobs(sleep_millisecs=300_000))
     assert result.savings[:2] == (0, 2)
     assert result.contents["copies"].to_list() == [3]
+
+
+def test_a_policy_holds_for_every_epoch(tmp_path: Path) -> None:
+    trace = lived(tmp_path / "t.parquet")
+    offered = {
+        policy: run([trace], policy=policy).processes["pages"].to_list()
+        for policy in (
+            MergePolicy(),
+            MergePolicy(opt_out="comm == p1"),
+            MergePolicy(Offer.NONE, "comm == p1"),
+            MergePolicy(Offer.NONE, "size == 5 and comm == p1"),
+            MergePolicy(Offer.NONE, "size < 5"),
+        )
+    }
+    # p0 is gone in the end; both had five pages when they were first seen.
+    assert list(offered.values()) == [[0, 5], [0, 0], [0, 5], [0, 5], [0, 0]]
+    scanned = run([trace], policy=MergePolicy(opt_out="comm == p1")).passes
+    assert 0 < scanned["rmap_items"].max() <= 5
 
 
 def test_time_goes_on_from_pass_to_pass(tmp_path: Path) -> None:

@@ -44,3 +44,8 @@ def test_help_is_light(arguments: list[str]) -> None:
 
 def test_replaying_does_not_load_the_screen() -> None:
     assert not loaded_by("import analyzer.replay") & {"textual", "rich", "click"}
+
+
+def test_looking_at_a_result_loads_no_compiler() -> None:
+    code = "import analyzer.moment, analyzer.pages, analyzer.result"
+    assert not loaded_by(code) & {"numba", "llvmlite", "textual", "rich", "click"}

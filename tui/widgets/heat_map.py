@@ -47,6 +47,10 @@ class _Plan(NamedTuple):
     digits: int
     names: int
     cell: int
+    named: bool
+    """Whether columns have their names above them."""
+    every: int
+    """The columns that have a number above them: each, every second, ..."""
     side: int
     legend: int
     """Lines under the rows."""
@@ -127,7 +131,7 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         self._least = 0
         self._most = 0
         self._chosen_width: int | None = None
-        self._plan = _Plan(2, 0, _NARROWEST, 0, 0, 1, 1)
+        self._plan = _Plan(2, 0, _NARROWEST, False, 1, 0, 0, 1, 1)
         self._drawn_for: tuple[int, Look] | None = None
         self._lines: dict[int, Strip] = {}
 
@@ -245,17 +249,20 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         most = 24 if width >= 140 else 18 if width >= 40 else 9
         wanted = max(longest, cells(self.corner) - digits)
         names = min(wanted, most - 4) + digits + 2
-        side = 0 if not self.summary or width < 70 else 18 if width >= 140 else 12
+        side = 0 if not self.summary or width < 70 else 18 if width >= 140 else 10
         legend = 2 if self.summary and height >= 8 else 0
-        seen = max(width - names - side, 1)
-        fitting = min(max(seen // max(len(self._names), 1), _NARROWEST), _WIDEST_FITTED)
+        room, count = max(width - names - side, 1), max(len(self._names), 1)
+        fitting = min(max(room // count, _NARROWEST), _WIDEST_FITTED)
+        cell = self._chosen_width or fitting
         return _Plan(
             digits=digits,
             names=names,
-            cell=self._chosen_width or fitting,
+            cell=cell,
+            named=longest < cell,
+            every=1 if longest < cell else -(-(digits + 1) // cell),
             side=side,
             legend=legend,
-            width=seen,
+            width=min(room, cell * count),
             rows=max(height - 1 - legend, 1),
         )
 
@@ -291,19 +298,17 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         return line.apply_style(look.style(bg=Ink.SURFACE))
 
     def _labels(self, look: Look) -> Cells:
-        """The names of the columns in sight; their numbers, where there is no room;
-        only some of the numbers, where there is less."""
-        width = self._plan.cell
-        every = 1 if width >= _NUMBERED else -(-(self._plan.digits + 1) // width)
+        """The names of the columns in sight, if all can be read; else the numbers
+        their rows have; only some of them, where there is less room."""
+        width, every = self._plan.cell, self._plan.every
         drawn: Cells = []
         for column in self._seen_columns():
             on = column == self.column
             style = look.style(Ink.ACCENT if on else Ink.MUTED, bold=on)
-            if width >= _NUMBERED:
-                drawn += [*draw.text(self._names[column], width - 1, look, style)]
-                drawn.append(Segment(" "))
+            room = min(every, len(self._names) - column) * width
+            if self._plan.named:
+                drawn += draw.text(self._names[column], room, look, style)
             elif column % every == 0:
-                room = min(every, len(self._names) - column) * width
                 number = f"{column + 1:0{self._plan.digits}}"
                 drawn.append(Segment(padded(number[:room], room), style))
         return drawn
@@ -339,8 +344,7 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         """The columns in sight, the first perhaps in part."""
         width = self._plan.cell
         first = self.scroll_offset.x // width
-        every = 1 if width >= _NUMBERED else -(-(self._plan.digits + 1) // width)
-        first -= first % every
+        first -= first % self._plan.every
         end = (self.scroll_offset.x + self._plan.width) // width + 1
         return range(first, min(end, len(self._names)))
 
@@ -360,7 +364,7 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         style = look.style(ink, ground)
         if (row, column) == (self.row, self.column):
             shown = self._under_cursor(shown, width)
-            style = look.style(ink, ground, bold=True)
+            style = look.style(ink, ground, bold=True, underline="[" not in shown)
             if self.has_focus:
                 style = look.style(Ink.GROUND, Ink.CURSOR, bold=True)
         return [Segment(shown, style)]
@@ -382,7 +386,8 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def _under_cursor(self, shown: str, width: int) -> str:
         if width < _NUMBERED:
             return f"[{shown[1:-1]}]"
-        return f"[{shown.strip()[: width - 2].center(width - 2)}]"
+        figure = shown.strip()
+        return f"[{figure.center(width - 2)}]" if len(figure) <= width - 2 else shown
 
     def _heat(self, value: int | None) -> float:
         """Where *value* is on the ramp."""

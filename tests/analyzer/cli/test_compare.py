@@ -60,6 +60,32 @@ def test_two_settings_over_one_trace_are_two_plain_runs(trace):
             assert change == plain_b[name] - plain_a[name], name
 
 
+def test_who_is_offered_is_a_setting_as_in_replay(trace):
+    document = compared(
+        trace, "--a", "opt_in=pid == 10", "--a", "opt-out=kind == stack",
+        "--b", "policy=none", "--b", "opt-in-tree=12", "--b", "opt_in_tree=10",
+    )  # fmt: skip
+    a = replayed(trace, "--opt-in", "pid == 10", "--opt-out", "kind == stack")
+    b = replayed(
+        trace, "--policy", "none", "--opt-in-tree", 12, "--opt-in-tree", 10
+    )  # fmt: skip
+    for side, plain in (("a", a), ("b", b)):
+        for name in ("policy", "opt_in", "opt_out", "opt_in_trees", "trace"):
+            assert document[side][name] == plain[name]
+        offered = sum(plain["composition"].values())
+        assert document["totals"]["pages_offered"][side] == offered
+    assert document["differs"] == {
+        "policy": {
+            "a": 'captured; opt-in pid == 10; opt-out kind == "stack"',
+            "b": "none; opt-in-tree 10; opt-in-tree 12",
+        }
+    }
+
+
+def test_a_wrong_expression_is_shown_with_its_place(trace):
+    assert refused(trace, "--b", "opt_in= savd > 1").hint == "savd > 1\n^^^^"
+
+
 def test_knobs_of_their_own_options_hold_for_both(trace):
     document = compared(trace, "--pages-to-scan", 7, "--b", "smart_scan=off")
     assert document["a"]["knobs"]["pages_to_scan"] == 7
@@ -118,7 +144,11 @@ def test_the_suffix_tells_the_format(trace, saved, tmp_path):
         (["--b", "pages_to_scan=many"], "'many' is no number"),
         (["--b", "pages-to-scan=0"], "pages_to_scan is 0, expected 1"),
         (["--b", "smart_scan=maybe"], "'maybe' is not on or off"),
-        (["--b", "policy=some"], "'some' is not all or captured"),
+        (["--b", "policy=some"], "'some' is not all, captured or none"),
+        (["--b", "opt_in="], "an empty expression"),
+        (["--b", "opt_out=savd > 1"], "no field savd (column 1), did you mean saved?"),
+        (["--a", "opt-in=saved > 1"], "who is offered is decided before a replay"),
+        (["--a", "opt_in_tree=0"], "PID 0, expected 1 to"),
         (["--b", "passes=0"], "a replay has at least one pass"),
         (["--b", "advisor_mode=fast"], "advisor_mode is 'fast'"),
         ([], "nothing to compare A with"),

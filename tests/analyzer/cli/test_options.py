@@ -5,9 +5,16 @@ import pytest
 from click.testing import CliRunner
 
 import analyzer.cli.options
-from analyzer.cli.options import KNOB_HELP, knob_options, knobs_of
+from analyzer.cli.options import (
+    KNOB_HELP,
+    knob_options,
+    knobs_of,
+    policy_of,
+    policy_options,
+)
 from analyzer.cli.output import colour_of, format_of, width_of
 from analyzer.knobs import KsmKnobs
+from analyzer.policy import MergePolicy, Offer
 from traces.errors import UsageError
 
 
@@ -49,6 +56,35 @@ def test_options_win_over_this_hosts_settings(monkeypatch):
     assert shown("--from-sysfs", "--sleep-millisecs", "0", "--smart-scan") == repr(
         KsmKnobs(pages_to_scan=7, smart_scan=True, sleep_millisecs=0)
     )
+
+
+@click.command()
+@policy_options
+def offer(**options):
+    click.echo(str(policy_of(options)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "policy"),
+    [
+        ([], "all"),
+        (["--opt-in", "db"], "captured; opt-in db"),
+        (["--opt-in-tree", "7", "--opt-in-tree", "3"],
+         "captured; opt-in-tree 3; opt-in-tree 7"),
+        (["--opt-out", "db"], "all; opt-out db"),
+        (["--policy", "none", "--opt-in", "db"], "none; opt-in db"),
+    ],
+)  # fmt: skip
+def test_where_someone_is_opted_in_the_others_are_as_captured(arguments, policy):
+    ran = CliRunner().invoke(offer, arguments, catch_exceptions=False)
+    assert ran.output.strip() == policy
+
+
+def test_what_is_not_among_the_options_is_not_given():
+    assert policy_of({}) == MergePolicy()
+    assert policy_of({"opt_in_tree": (3,)}) == MergePolicy(Offer.CAPTURED, trees=(3,))
+    with pytest.raises(UsageError, match="an empty expression"):
+        policy_of({"opt_in": ""})
 
 
 def test_help_tells_the_defaults():

@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
-from analyzer.cli import program
+from analyzer.cli import main, program
 from analyzer.report.columns import TABLES
 from analyzer.result import ReplayResult
+from traces.errors import UsageError
 from traces.schema import SIDE_TABLES
 
 
@@ -110,3 +111,102 @@ def test_info_writes_parquet_to_a_pipe(trace):
         program, ["info", str(trace), "--table", "epochs", "--format", "parquet"]
     )
     assert found.stdout_bytes.startswith(b"PAR1")
+
+
+def refused(*arguments):
+    """What `main` says on stderr, by way of the error that reaches it."""
+    with pytest.raises(UsageError) as error:
+        CliRunner().invoke(program, [*map(str, arguments)], catch_exceptions=False)
+    return error.value
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "md", "json"])
+def test_only_rows_that_fit_are_shown(trace, form):
+    shown = ran(
+        "replay", trace, "--by", "process", "--filter", "pid == 12", "--format", form
+    )
+    assert "two" not in shown
+    assert "\\u65e5" in shown if form == "json" else "日本" in shown
+
+
+def test_a_filter_is_refused_before_the_replay(trace, monkeypatch):
+    monkeypatch.setattr("analyzer.replay.run", None)
+    error = refused("replay", trace, "--filter", "savd > 1GiB")
+    assert str(error) == "no field savd (column 1), did you mean saved?"
+    error = refused("replay", trace, "--by", "pass", "--filter", "user == root")
+    assert "no user here" in str(error)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_filter_that_nothing_fits_is_told_beside_the_data(trace, form):
+    run = CliRunner().invoke(
+        program, ["replay", str(trace), "--filter", "nobody", "--format", form]
+    )
+    assert run.stderr.splitlines()[-1] == "no workload fits nobody"
+
+
+def frames(*arguments):
+    return sum(replayed(*arguments)["composition"].values())
+
+
+def test_who_is_opted_in_comes_to_the_host_as_it_was(trace):
+    document = replayed(trace, "--opt-in", "workload == db")
+    assert sum(document["composition"].values()) == 13
+    assert document["policy"] == "captured"
+    assert document["opt_in"] == 'workload == "db"'
+    assert frames(trace, "--opt-in", "pid == 10") == 9
+    assert frames(trace, "--policy", "none", "--opt-in", "pid == 10") == 5
+    assert frames(trace, "--policy", "all", "--opt-in", "pid == 10") == 13
+
+
+def test_who_is_opted_out_is_not_offered(trace):
+    document = replayed(trace, "--opt-out", "workload == web")
+    assert sum(document["composition"].values()) == 4
+    assert (document["policy"], document["opt_out"]) == ("all", 'workload == "web"')
+    assert document["opt_in"] is None
+
+
+def test_a_tree_is_opted_in(trace):
+    document = replayed(trace, "--opt-in-tree", 12, "--opt-in-tree", 10)
+    assert document["opt_in_trees"] == [10, 12]
+    assert sum(document["composition"].values()) == 13
+    error = refused("replay", trace, "--opt-in-tree", 13)
+    assert str(error) == "no process 13 in the trace"
+    assert error.hint == "the nearest is 12, 日本"
+
+
+def test_what_only_a_replay_knows_opts_nobody_in(trace):
+    error = refused("replay", trace, "--opt-in", "pid==1 or saved>1GiB")
+    message = "no saved here: who is offered is decided before a replay (column 11)"
+    assert str(error) == message
+
+
+def test_an_expression_that_no_mapping_fits_is_told(trace):
+    shown = ran("replay", trace, "--opt-in", "comm == noone")
+    assert '! no mapping of the trace fits comm == "noone"' in shown
+    said = 'mergeable when captured, and what fits comm == "noone"'
+    assert said in " ".join(shown.split())
+
+
+def test_nothing_offered_names_what_was_asked(trace):
+    shown = ran("replay", trace, "--policy", "none")
+    assert "nothing was offered to ksmd: the policy was none\n" in shown
+    assert "offered  nothing\n" in shown
+
+
+@pytest.mark.parametrize("option", ["--opt-in", "--opt-out", "--filter"])
+def test_an_empty_expression_is_not_taken_for_none(trace, option):
+    assert str(refused("replay", trace, option, "")) == "an empty expression"
+
+
+def test_a_wrong_expression_is_shown_with_its_place(trace, capsys, monkeypatch):
+    arguments = ["ksm-analyze", "replay", str(trace), "--opt-in"]
+    monkeypatch.setattr("sys.argv", [*arguments, "pid == 1 and savd > 1"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: no field savd (column 14), did you mean saved?\n"
+        "hint: pid == 1 and savd > 1\n"
+        "                   ^^^^\n"
+    )

@@ -118,6 +118,37 @@ def test_cells_say_figures_where_they_fit():
     played(shown, act)
 
 
+def test_the_figure_under_the_cursor_is_whole():
+    shown = heat()
+
+    async def act(pilot):
+        await resized(pilot, 120, 24)
+        for width in range(2, 13):
+            shown._chosen_width = width
+            shown._fit()
+            shown.select(4, 4)
+            line = lines(shown)[5]
+            assert ("1.2K" in line) == (width >= 5)
+            assert "1.2" not in line.replace("1.2K", "")
+
+    played(shown, act)
+
+
+def test_columns_have_names_if_all_can_be_read_else_numbers():
+    shown = heat()
+
+    async def act(pilot):
+        await resized(pilot, 120, 24)
+        assert lines(shown)[0].split()[3:8] == ["01", "02", "03", "04", "05"]
+        shown.focus()
+        await pilot.press(*["plus"] * 4)
+        assert "workload-0  workload-1" in lines(shown)[0]
+        await pilot.press(*["minus"] * 10)
+        assert lines(shown)[0].split()[3:6] == ["01", "03", "05"]
+
+    played(shown, act)
+
+
 def test_what_is_not_there_is_blank_and_nothing_is_a_dot():
     shown = heat()
 

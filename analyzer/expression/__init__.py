@@ -1,0 +1,1 @@
+"""Which rows are meant: `workload == "web*" and saved > 1GiB`; docs/expressions.md."""
