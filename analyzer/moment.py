@@ -5,6 +5,7 @@ but for what only its end knows; one without detail knows its end only. Moments 
 counted from 0, the last being the end.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -170,6 +171,30 @@ def course(result: ReplayResult) -> pl.DataFrame:
         rest.clip(0).alias("unscanned"),
         _since("pages_scanned").alias("scan_scanned"),
         _since("pages_skipped").alias("scan_skipped"),
+    )
+
+
+def history(result: ReplayResult, processes: Sequence[int]) -> list[int]:
+    """Pages saved by some *processes* together, at every moment."""
+    count = result.processes.height
+    saved = result.process_savings.select(
+        pl.col("pages_saved_zero") + pl.col("pages_saved_nonzero")
+    ).to_series()
+    # A row of the matrix for each full scan, a column for each process.
+    told = saved.to_numpy().reshape(-1, count)[:, list(processes)].sum(axis=1).tolist()
+    if len(told) < moments(result):
+        end = result.processes[list(processes)]
+        told.append(int((end["pages_saved_zero"] + end["pages_saved_nonzero"]).sum()))
+    return [int(pages) for pages in told]
+
+
+def kinds_of(result: ReplayResult, processes: Sequence[int]) -> pl.DataFrame:
+    """`result.kinds` of some *processes* alone, at the end; `pages_saved` beside."""
+    mine = result.mappings.filter(pl.col("process").is_in(list(processes)))
+    saved = pl.col("pages_saved_zero") + pl.col("pages_saved_nonzero")
+    kinds = grouped(mine, "kind", "mappings", "pages")
+    return kinds.with_columns(saved.alias("pages_saved")).sort(
+        "pages_saved", "kind", descending=[True, False]
     )
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -19,6 +20,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "analyzer.cli.compare",
         "What another setting, or another capture, changes.",
     ),
+    "view": ("analyzer.cli.view", "Explore a replay on the screen."),
     "info": ("analyzer.cli.info", "What is in a file, without a replay."),
     "capture": ("analyzer.cli.capture", "Record the pages of live processes."),
     "synth": ("analyzer.cli.synth", "Make up a trace whose savings are known."),
@@ -49,6 +51,9 @@ class _Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and Path(args[0]).is_file():
+            # A file and nothing else: people want to look at it.
+            args = ["view", *args]
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             meant = f", did you mean {near[0]}?" if near else ""

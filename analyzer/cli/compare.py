@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analyzer.cli.narration import note, working
+from analyzer.cli.narration import note, tell_if_none, working
 from analyzer.cli.options import (
     KNOB_HELP,
     PATH,
@@ -17,6 +17,7 @@ from analyzer.cli.options import (
     knobs_of,
     output_options,
     policy_of,
+    where_of,
 )
 from analyzer.cli.output import (
     ascii_of,
@@ -33,6 +34,7 @@ from traces.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.compare import Comparison
+    from analyzer.expression.expression import Expression
     from analyzer.result import ReplayResult
 
 _FORMATS: Final = ("text", "json", "csv", "md")
@@ -141,6 +143,12 @@ class _Side:
     metavar="ROWS",
     help="Rows of each table, 0 for all.  [default: 8 in text, 20 in md, all in csv]",
 )
+@click.option(
+    "--filter",
+    "where",
+    metavar="EXPR",
+    help="Only rows that fit on either side, such as 'saved > 1GiB and user == root'.",
+)
 @knob_options
 @output_options(*_FORMATS)
 def command(a_path: Path, b_path: Path | None, **options: Any) -> None:
@@ -152,6 +160,7 @@ def command(a_path: Path, b_path: Path | None, **options: Any) -> None:
     """
     output: Path | None = options["output"]
     form = format_of(options["form"], output, _FORMATS)
+    where = where_of(options)
     common = _common(options)
     a_given = _settings("--a", options["a_settings"])
     b_given = _settings("--b", options["b_settings"])
@@ -171,7 +180,9 @@ def command(a_path: Path, b_path: Path | None, **options: Any) -> None:
     from analyzer.compare import compare
 
     comparison = compare(_result(a, options), _result(b, options))
-    write(_drawn(comparison, form, options), output)
+    write(_drawn(comparison, form, where, options), output)
+    if where is not None and form in ("csv", "json"):
+        tell_if_none(comparison, options["by"], where)
 
 
 def _common(options: Mapping[str, Any]) -> bool:
@@ -260,7 +271,12 @@ def _result(side: _Side, options: Mapping[str, Any]) -> "ReplayResult":
         )
 
 
-def _drawn(comparison: "Comparison", form: str, options: Mapping[str, Any]) -> str:
+def _drawn(
+    comparison: "Comparison",
+    form: str,
+    where: "Expression | None",
+    options: Mapping[str, Any],
+) -> str:
     from analyzer.report.compare import drawn
     from analyzer.report.layout import Layout
 
@@ -269,6 +285,7 @@ def _drawn(comparison: "Comparison", form: str, options: Mapping[str, Any]) -> s
     layout = Layout(
         by=options["by"],
         rows=options["rows"],
+        where=where,
         width=width_of(output),
         height=height_of(output),
         colour=colour,

@@ -9,9 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from analyzer.report.escape import printable
+
+if TYPE_CHECKING:
+    from analyzer.compare import Comparison
+    from analyzer.expression.expression import Expression
+    from analyzer.result import ReplayResult
 
 _PATIENCE: Final = 1.0
 """Seconds before a person starts to wonder."""
@@ -24,6 +29,16 @@ def note(text: str) -> None:
     # The line that tells of the work in progress, if there is one, comes back later.
     erase = _ERASE if _can_erase() else ""
     print(f"{erase}{printable(text)}", file=sys.stderr, flush=True)
+
+
+def tell_if_none(
+    told: "ReplayResult | Comparison", by: str, where: "Expression"
+) -> None:
+    """Say beside data why the table *by* is empty, if no row fits *where*."""
+    from analyzer.report.rows import fitting, nothing_shown
+
+    if not fitting(told, by, where)[0]:
+        note(nothing_shown(by, where))
 
 
 def failure(message: str, hint: str | None = None) -> None:

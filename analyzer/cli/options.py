@@ -10,6 +10,7 @@ import click
 from analyzer.knobs import ADVISOR_MODES, KsmKnobs
 
 if TYPE_CHECKING:
+    from analyzer.expression.expression import Expression
     from analyzer.policy import MergePolicy
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -132,6 +133,19 @@ def policy_of(options: Mapping[str, Any]) -> "MergePolicy":
     added = "opt_in" in asked or trees
     offer = options.get("policy") or (Offer.CAPTURED if added else Offer.ALL)
     return MergePolicy(Offer(offer), trees=trees, **asked)
+
+
+def where_of(options: Mapping[str, Any]) -> "Expression | None":
+    """What `--filter` asks for; refused before any work where the table `--by` names
+    lacks it."""
+    if options["where"] is None:
+        return None
+    from analyzer.expression.expression import Expression
+    from analyzer.report.rows import check
+
+    where = Expression.parse(options["where"])
+    check(options["by"], where)
+    return where
 
 
 def ksmd_options(command: _Command) -> _Command:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analyzer.cli.narration import note, working
+from analyzer.cli.narration import note, tell_if_none, working
 from analyzer.cli.options import (
     PATH,
     knob_options,
@@ -17,6 +17,7 @@ from analyzer.cli.options import (
     output_options,
     policy_of,
     policy_options,
+    where_of,
 )
 from analyzer.cli.output import (
     ascii_of,
@@ -83,7 +84,7 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
     output: Path | None = options["output"]
     form = format_of(options["form"], output, _FORMATS)
     knobs_of(options)
-    where = _where(options)
+    where = where_of(options)
     policy = policy_of(options)
     for path in (output, options["save"]):
         check_writable(path, *traces)
@@ -95,26 +96,7 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
         shown = replace(result, contents=result.contents.head(_shown(options)))
         write(_drawn(shown, form, traces, where, options), output)
         if where is not None and form in ("csv", "json"):
-            _tell_if_none(shown, options["by"], where)
-
-
-def _where(options: dict[str, Any]) -> "Expression | None":
-    """What `--filter` asks for; refused before any work where its table lacks it."""
-    if options["where"] is None:
-        return None
-    from analyzer.expression.expression import Expression
-    from analyzer.report.rows import check
-
-    where = Expression.parse(options["where"])
-    check(options["by"], where)
-    return where
-
-
-def _tell_if_none(result: "ReplayResult", by: str, where: "Expression") -> None:
-    from analyzer.report.rows import fitting, nothing_shown
-
-    if not fitting(result, by, where)[0]:
-        note(nothing_shown(by, where))
+            tell_if_none(shown, options["by"], where)
 
 
 def _replayed(

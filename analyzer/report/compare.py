@@ -12,8 +12,15 @@ from analyzer.report.escape import printable
 from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
-from analyzer.report.machine import csv_text, json_text, policy_object, trace_object
+from analyzer.report.machine import (
+    csv_text,
+    filter_object,
+    json_text,
+    policy_object,
+    trace_object,
+)
 from analyzer.report.markdown import escaped
+from analyzer.report.rows import compared, fitting_sentence
 from analyzer.report.summary import limits
 from analyzer.report.text import gain, labelled, marked, signed
 from analyzer.report.units import (
@@ -81,7 +88,7 @@ def compare_text(comparison: Comparison, layout: Layout) -> str:
     width = layout.width
     change = _change(comparison)
     lines = flowed([[Span(_headline(comparison), _style(change, bold=True))]], width)
-    for label, told in _sides(comparison):
+    for label, told in _stated(comparison, layout):
         lines += labelled(label, told, width)
     lines += [[], *_drawn(_totals(comparison), layout)]
     for heading, table in _tables(comparison, layout, "text"):
@@ -98,7 +105,9 @@ def compare_text(comparison: Comparison, layout: Layout) -> str:
 
 def compare_markdown(comparison: Comparison, layout: Layout) -> str:
     """GitHub's Markdown."""
-    told = [f"- **{label}**: {escaped(text)}" for label, text in _sides(comparison)]
+    told = [
+        f"- **{label}**: {escaped(text)}" for label, text in _stated(comparison, layout)
+    ]
     blocks = [
         f"**{_headline(comparison)}**",
         "\n".join(told),
@@ -115,34 +124,37 @@ def compare_markdown(comparison: Comparison, layout: Layout) -> str:
 
 def compare_csv(comparison: Comparison, layout: Layout) -> str:
     """The table *layout.by*: a record for every row of either side."""
-    rows: pl.DataFrame = getattr(comparison, TABLES[layout.by][0])
+    rows = compared(comparison, layout.by, layout.where)
     if layout.rows:
         rows = rows.head(layout.rows)
     return csv_text(rows.columns, rows.iter_rows())
 
 
-def compare_json(comparison: Comparison, _: Layout) -> str:
+def compare_json(comparison: Comparison, layout: Layout) -> str:
     """One object; docs/commands/compare.md lists its keys."""
-    return json_text(
-        {
-            "schema": COMPARE_SCHEMA,
-            "generated_by": tool(),
-            "a": _side_object(comparison.a),
-            "b": _side_object(comparison.b),
-            "differs": {
-                found.name: {"a": found.a, "b": found.b} for found in comparison.differs
-            },
-            "totals": {
-                row.pop("figure"): row for row in comparison.totals.rows(named=True)
-            },
-            "workloads": comparison.workloads.rows(named=True),
-            "processes": comparison.processes.rows(named=True),
-            "passes": [
-                {"full_scans": at, "pages_merged_a": a, "pages_merged_b": b}
-                for at, a, b in comparison.curves("pass").iter_rows()
-            ],
-        }
-    )
+    document: dict[str, Any] = {
+        "schema": COMPARE_SCHEMA,
+        "generated_by": tool(),
+        "a": _side_object(comparison.a),
+        "b": _side_object(comparison.b),
+        "differs": {
+            found.name: {"a": found.a, "b": found.b} for found in comparison.differs
+        },
+        "totals": {
+            row.pop("figure"): row for row in comparison.totals.rows(named=True)
+        },
+        "workloads": comparison.workloads.rows(named=True),
+        "processes": comparison.processes.rows(named=True),
+        "passes": [
+            {"full_scans": at, "pages_merged_a": a, "pages_merged_b": b}
+            for at, a, b in comparison.curves("pass").iter_rows()
+        ],
+    }
+    if layout.where is not None:
+        shown = compared(comparison, layout.by, layout.where)
+        document["filter"] = filter_object(comparison, layout.by, layout.where)
+        document[TABLES[layout.by][0]] = shown.rows(named=True)
+    return json_text(document)
 
 
 def _side_object(result: ReplayResult) -> dict[str, Any]:
@@ -170,6 +182,13 @@ def _headline(comparison: Comparison) -> str:
         f"B saves {pages_text(abs(b - a))} {more} than A{part}: {pages_text(b)} "
         f"instead of {pages_text(a)}"
     )
+
+
+def _stated(comparison: Comparison, layout: Layout) -> Iterator[tuple[str, str]]:
+    """Label and sentence of what stands above the totals; escaped."""
+    yield from _sides(comparison)
+    if layout.where is not None:
+        yield "filter", fitting_sentence(comparison, layout.by, layout.where)
 
 
 def _sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -225,8 +244,8 @@ def _tables(
     comparison: Comparison, layout: Layout, form: str
 ) -> Iterator[tuple[str, list[_Cells]]]:
     """Heading and table of the rows of both sides, then of those of one."""
-    name, key = TABLES[layout.by]
-    frame: pl.DataFrame = getattr(comparison, name)
+    _, key = TABLES[layout.by]
+    frame = compared(comparison, layout.by, layout.where)
     wanted = _ROWS[form] if layout.rows is None else layout.rows
     both = frame.filter(pl.col("only") == "")
     if both.height:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from analyzer.compare import Comparison
 from analyzer.expression.expression import Expression
 from analyzer.findings import Finding, findings
 from analyzer.policy import MergePolicy
@@ -60,7 +61,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         document["mappings"] = _objects(result.mappings)
     if layout.where is not None:
         name = TABLES[layout.by].frame
-        document["filter"] = _filter_object(result, layout.by, layout.where)
+        document["filter"] = filter_object(result, layout.by, layout.where)
         document[name] = _objects(_counted(result, _meant(result, layout)))
     return json_text(document)
 
@@ -71,11 +72,11 @@ def _meant(result: ReplayResult, layout: Layout) -> pl.DataFrame:
     return rows(result, layout.by, layout.where).select(frame.columns)
 
 
-def _filter_object(
-    result: ReplayResult, by: str, where: Expression
+def filter_object(
+    told: ReplayResult | Comparison, by: str, where: Expression
 ) -> dict[str, str | int]:
     """`filter`: which table is not whole, and why."""
-    some, every = fitting(result, by, where)
+    some, every = fitting(told, by, where)
     return {
         "table": TABLES[by].frame,
         "expression": str(where),

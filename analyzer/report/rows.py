@@ -4,6 +4,7 @@ from typing import Final
 
 import polars as pl
 
+from analyzer.compare import Comparison
 from analyzer.expression.expression import Expression
 from analyzer.expression.fields import FIELDS, Kind
 from analyzer.report.columns import TABLES, derived, ranked
@@ -31,6 +32,35 @@ def rows(
     return frame.filter(_fitting(by, where, frame, result.processes))
 
 
+def compared(
+    comparison: Comparison, by: str, where: Expression | None = None
+) -> pl.DataFrame:
+    """The table *by* of a comparison, of workloads or of processes: of its rows those
+    that `rows` has for either side, and those for several processes if it has any.
+
+    Raises as `rows`.
+    """
+    frame: pl.DataFrame = getattr(comparison, TABLES[by].frame)
+    if where is None:
+        return frame
+    keys = ["workload"] if by == "workload" else ["host", "pid", "workload", "comm"]
+    sides = (comparison.a, comparison.b)
+    fit = pl.concat(rows(side, by, where).select(keys) for side in sides)
+    if by == "workload":
+        return frame.join(fit, on=keys, how="semi", maintain_order="left")
+    # A process that has no row of its own is in that of its workload and name.
+    added_up = fit.join(frame, on=keys, how="anti").with_columns(
+        pl.lit(None, frame.schema[name]).alias(name) for name in ("host", "pid")
+    )
+    return frame.join(
+        pl.concat([fit, added_up]),
+        on=keys,
+        how="semi",
+        nulls_equal=True,
+        maintain_order="left",
+    )
+
+
 def check(by: str, where: Expression) -> None:
     """Refuse before a replay what `rows` would refuse after it."""
     frame, processes = (
@@ -40,14 +70,22 @@ def check(by: str, where: Expression) -> None:
     _fitting(by, where, frame, processes)
 
 
-def fitting(result: ReplayResult, by: str, where: Expression) -> tuple[int, int]:
+def fitting(
+    told: ReplayResult | Comparison, by: str, where: Expression
+) -> tuple[int, int]:
     """How many rows of the table *by* fit *where*, of how many."""
-    return rows(result, by, where).height, getattr(result, TABLES[by].frame).height
+    if isinstance(told, Comparison):
+        some = compared(told, by, where).height
+    else:
+        some = rows(told, by, where).height
+    return some, getattr(told, TABLES[by].frame).height
 
 
-def fitting_sentence(result: ReplayResult, by: str, where: Expression) -> str:
+def fitting_sentence(
+    told: ReplayResult | Comparison, by: str, where: Expression
+) -> str:
     """`saved > 1GiB: 3 of 12 rows`; escaped."""
-    some, every = fitting(result, by, where)
+    some, every = fitting(told, by, where)
     return f"{printable(str(where))}: {some} of {every} rows"
 
 

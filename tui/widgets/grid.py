@@ -194,6 +194,10 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             self._go(place)
         return place is not None
 
+    def is_unfolded(self, key: Key) -> bool:
+        """Whether the rows beneath *key* are listed."""
+        return self._rows.opened(key)
+
     def visible_rows(self) -> Sequence[Key]:
         """The keys of all listed rows, seen or scrolled away."""
         return self._rows.keys

@@ -82,6 +82,19 @@ def test_who_is_offered_is_a_setting_as_in_replay(trace):
     }
 
 
+def test_a_filter_is_that_of_replay(trace, monkeypatch):
+    document = compared(trace, "--b", "passes=1", "--filter", "comm == db")
+    plain = replayed(trace, "--filter", "comm == db")
+    names = [row["workload"] for row in plain["workloads"]]
+    assert [row["workload"] for row in document["workloads"]] == names
+    arguments = [str(trace), "--b", "passes=1", "-f", "csv", "--filter", "nobody"]
+    found = CliRunner().invoke(program, ["compare", *arguments])
+    assert found.stderr.splitlines()[-1] == "no workload fits nobody"
+    monkeypatch.setattr("analyzer.replay.run", pytest.fail)
+    error = refused(trace, "--b", "passes=1", "--filter", "what == zero")
+    assert str(error).startswith("no what here")
+
+
 def test_a_wrong_expression_is_shown_with_its_place(trace):
     assert refused(trace, "--b", "opt_in= savd > 1").hint == "savd > 1\n^^^^"
 

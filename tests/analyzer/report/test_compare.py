@@ -3,12 +3,14 @@ import io
 import json
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from results import HOSTILE, empty, other_result, result
 
 from analyzer.compare import UNITS, compare
+from analyzer.expression.expression import Expression
 from analyzer.report.cells import cells
 from analyzer.report.compare import TABLES, drawn
 from analyzer.report.layout import Layout
@@ -39,6 +41,25 @@ def test_the_headline_says_by_how_much_b_is_more_or_less():
 def test_it_says_which_settings_differ():
     assert "settings pages_to_scan 4000 in A, 1000 in B\n" in text(PAIR)
     assert "settings the same\n" in text(compare(result(), result()))
+
+
+def test_a_filter_leaves_out_rows_and_says_so_in_every_format():
+    where = Expression.parse("web")
+    kept = PAIR.workloads.filter(pl.col("workload") == "web-frontend")
+    assert "filter   web: 1 of 6 rows\n" in text(PAIR, where=where)
+    for form in ("text", "md"):
+        shown = drawn(PAIR, form, Layout(where=where))
+        assert "web-frontend" in shown
+        assert "pg-orders" not in shown
+        assert shown.splitlines()[0] == drawn(PAIR, form, Layout()).splitlines()[0]
+    table = csv.DictReader(io.StringIO(drawn(PAIR, "csv", Layout(where=where))))
+    assert [row["workload"] for row in table] == ["web-frontend"]
+    document = json.loads(drawn(PAIR, "json", Layout(where=where)))
+    assert document["workloads"] == kept.rows(named=True)
+    assert document["filter"] == {
+        "table": "workloads", "expression": "web", "rows": 1, "of": 6
+    }  # fmt: skip
+    assert len(document["processes"]) == PAIR.processes.height
 
 
 def test_a_side_that_was_stopped_early_says_so():

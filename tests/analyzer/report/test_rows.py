@@ -2,14 +2,16 @@ import csv
 import io
 import json
 
+import polars as pl
 import pytest
-from results import result
+from results import other_result, result
 
+from analyzer.compare import compare
 from analyzer.expression.expression import Expression
 from analyzer.report import drawn
 from analyzer.report.columns import TABLES
 from analyzer.report.layout import Layout
-from analyzer.report.rows import check, fitting, rows
+from analyzer.report.rows import check, compared, fitting, rows
 from traces.errors import UsageError
 
 WHERE = {
@@ -30,6 +32,35 @@ def test_rows_that_fit_are_those_of_the_whole_table(by):
     assert part.equals(whole.filter(where.select(whole)))
     assert fitting(result(), by, where) == (part.height, whole.height)
     check(by, where)
+
+
+PAIR = compare(result(), other_result())
+
+
+@pytest.mark.parametrize("where", ["saved > 300MiB", "web", "pid == 1000", "nobody"])
+def test_a_workload_is_compared_if_either_side_would_show_it(where):
+    asked = Expression.parse(where)
+    names = {
+        name
+        for side in (PAIR.a, PAIR.b)
+        for name in rows(side, "workload", asked)["workload"]
+    }
+    found = compared(PAIR, "workload", asked)
+    assert set(found["workload"]) == names
+    assert found.equals(PAIR.workloads.filter(pl.col("workload").is_in(list(names))))
+    assert fitting(PAIR, "workload", asked) == (len(names), PAIR.workloads.height)
+
+
+def test_a_process_is_compared_if_either_side_would_show_it_or_one_added_up():
+    assert compared(PAIR, "process").equals(PAIR.processes)
+    for side in (PAIR.a, PAIR.b):
+        for pid, name in side.processes.select("pid", "comm").rows():
+            asked = Expression.parse(f"pid == {pid} and comm == {name}")
+            assert compared(PAIR, "process", asked)["comm"].to_list() == [name]
+    same = compare(result(), result())
+    one = compared(same, "process", Expression.parse("pid == 1000"))
+    assert one["pid"].to_list() == [1000]
+    assert not compared(PAIR, "process", Expression.parse("nobody")).height
 
 
 def shown(by: str, form: str, where: str, **layout) -> str:

@@ -1,0 +1,734 @@
+"""The app: five bands, seven views, one pass cursor over all of them."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from textual import on, work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import ContentSwitcher, Input
+
+from analyzer.report.escape import printable
+from analyzer.report.units import count_text, duration_text
+from traces.errors import KsmAnalyzeError
+from tui.config import Config
+from tui.dialogs.ask import Ask
+from tui.dialogs.choose import Choose
+from tui.dialogs.help import Help
+from tui.filter_line import FilterLine
+from tui.jobs import Order
+from tui.logbook import write_down, write_down_error
+from tui.look import Look, themes
+from tui.moments import Unclear, moment_named
+from tui.palette import Places
+from tui.session import Session, Unit, title_of
+from tui.sources import Opened, opened
+from tui.tasks import Task, Tasks
+from tui.variant import Progress, Settings, Variant
+from tui.views import VIEWS, view_class
+from tui.views.opening import Opening
+from tui.views.view import View
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.scrubber import Course, Scrubber
+from tui.widgets.tabs import Tabs
+from tui.widgets.top_bar import Heading, TopBar
+
+if TYPE_CHECKING:
+    from analyzer.expression.expression import Expression
+
+_BEAT: Final = 0.1
+"""Seconds between two looks at a job's progress."""
+_STALE: Final = 2.0
+"""Seconds between two looks at the files that are open."""
+_PLAY: Final = 0.12
+"""Seconds a pass is shown while playing."""
+_JUMP: Final = 10
+
+THEMES: Final = ("ksm-dark", "ksm-light", "ksm-ansi")
+
+_AS_IS: Final = Settings()
+
+_KINDS: Final[dict[str, Literal["dark", "light", "ansi"]]] = {
+    "ksm-dark": "dark",
+    "ksm-light": "light",
+    "ksm-ansi": "ansi",
+    "ksm-mono": "ansi",
+}
+
+
+class KsmApp(App[int]):
+    """Explore replays."""
+
+    TITLE = "ksm-analyze"
+    CSS_PATH = "app.tcss"
+    COMMANDS = {Places}  # noqa: RUF012
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-narrow"),
+        (100, "-normal"),
+        (160, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"),
+        (20, "-short"),
+        (32, "-mid"),
+        (50, "-tall"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(
+                str(number),
+                f"view('{name}')",
+                title,
+                id=f"view.{name}",
+                show=False,
+                tooltip=f"Go to {title}",
+            )
+            for number, (name, (title, _)) in enumerate(VIEWS.items(), 1)
+        ),
+        Binding("slash", "filter", "Filter", id="find.filter"),
+        Binding("escape", "clear", "Back", id="find.back", show=False,
+                tooltip="Clear the filter, or end zooming"),
+        Binding("colon,ctrl+p", "command_palette", "Palette", id="find.palette",
+                show=False, tooltip="Palette: any command, workload or process"),
+        Binding("comma", "step(-1)", "Pass", id="time.back", key_display=", .",
+                tooltip="Previous pass"),
+        Binding("full_stop", "step(1)", "Next pass", id="time.on", show=False),
+        Binding("left_curly_bracket", f"step(-{_JUMP})", "Ten passes back",
+                id="time.back_ten", show=False),
+        Binding("right_curly_bracket", f"step({_JUMP})", "Ten passes on",
+                id="time.on_ten", show=False),
+        Binding("g", "go_to", "Go to", id="time.go_to", show=False,
+                tooltip="Go to a pass (42, +10), a time (07:30) or 95%"),
+        Binding("p", "play", "Play", id="time.play", tooltip="Play or pause"),
+        Binding("b", "bookmark", "Bookmark", id="time.bookmark", show=False,
+                tooltip="Bookmark this pass, or take the bookmark away"),
+        Binding("B", "bookmarks", "Bookmarks", id="time.bookmarks", show=False,
+                tooltip="List the bookmarks"),
+        Binding("x", "replay_pass", "Replay pass", id="time.replay", show=False,
+                tooltip="Replay to this pass: its mappings, sharing and contents"),
+        Binding("f5", "run_draft", "Run", id="jobs.run", show=False,
+                tooltip="Replay the draft of What-if"),
+        Binding("ctrl+x", "cancel", "Cancel", id="jobs.cancel", show=False,
+                tooltip="Cancel the running replay"),
+        Binding("J", "jobs", "Jobs", id="jobs.list", show=False,
+                tooltip="List the replays that run and wait"),
+        Binding("w", "swap", "Swap A B", id="jobs.swap", show=False,
+                tooltip="Swap A and B"),
+        Binding("R", "reload", "Reload", id="jobs.reload", show=False,
+                tooltip="Open the files again"),
+        Binding("u", "units", "Units", id="app.units",
+                tooltip="Units: bytes, pages, % of the pages offered"),
+        Binding("e", "export", "Export", id="app.export",
+                tooltip="Export: csv, json, md, svg of the screen"),
+        Binding("y", "copy", "Copy", id="app.copy", tooltip="Copy the row"),
+        Binding("Y", "copy_table", "Copy table", id="app.copy_table", show=False,
+                tooltip="Copy the table as it is seen"),
+        Binding("z", "zoom", "Zoom", id="app.zoom", tooltip="Zoom the pane, and back"),
+        Binding("t", "theme", "Theme", id="app.theme", show=False,
+                tooltip="Dark, light, the terminal's sixteen colours"),
+        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
+        Binding("q", "quit", "Quit", id="app.quit"),
+    ]  # fmt: skip
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        settings: Settings = _AS_IS,
+        *,
+        view: str = "overview",
+        theme: str | None = None,
+        plain: bool = False,
+        where: str = "",
+    ) -> None:
+        super().__init__()
+        for made in themes():
+            self.register_theme(made)
+        self.config = Config.load(THEMES)
+        self.set_keymap(dict(self.config.keys))
+        self.paths, self.settings = tuple(paths), settings
+        self.session = Session(Path(tempfile.mkdtemp(prefix="ksm-analyze-")))
+        self.session.unit = self.config.units
+        self.session.filter = where
+        self.tasks = Tasks(self._task_changed)
+        self.error: KsmAnalyzeError | None = None
+        """Why nothing could be opened; the command ends with its exit code."""
+        self.defect: BaseException | None = None
+        """What nobody expected; the command names the log that has its traceback."""
+        self.log_file: Path | None = None
+        self._view = view
+        self._ascii = plain
+        self._colour = not self.no_color
+        self._expression: Expression | None = None
+        self._stamps: dict[Path, tuple[int, int]] = {}
+        self._playing = False
+        # A view is made in several steps, and none may be used before the last.
+        self._going = asyncio.Lock()
+        chosen = theme or self.config.theme or "ksm-dark"
+        self.theme = chosen if self._colour else "ksm-mono"
+
+    @property
+    def look(self) -> Look:
+        """How all widgets are drawn."""
+        return Look(_KINDS.get(self.theme, "dark"), self._colour, self._ascii)
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(id="top")
+        yield Tabs(VIEWS, id="tabs")
+        yield ContentSwitcher(id="body")
+        yield FilterLine(id="filter")
+        yield Scrubber(id="scrubber")
+        yield KeyBar(id="keys")
+
+    async def on_mount(self) -> None:
+        self._catch_signals()
+        self._player = self.set_interval(_PLAY, self._play_on, pause=True)
+        self.set_interval(_BEAT, self._show_progress)
+        self.set_interval(_STALE, self._look_for_changes)
+        self.query_one(Tabs).show(self._view)
+        await self.body.mount(Opening(self.session, self.tasks, self.paths))
+        self.body.current = Opening.NAME
+        # The frame is painted before anything heavy is loaded.
+        self.call_after_refresh(self.open_all)
+
+    @property
+    def body(self) -> ContentSwitcher:
+        return self.query_one("#body", ContentSwitcher)
+
+    @property
+    def view(self) -> View | None:
+        """The view that is seen, None while nothing can be."""
+        current = self.body.visible_content
+        return current if isinstance(current, View) else None
+
+    # Opening, and what comes of it.
+
+    @work(group="open", exclusive=True)
+    async def open_all(self) -> None:
+        """Open what was named: results at once, captures by replaying them."""
+        self.session.variants = []
+        self.session.a = self.session.b = None
+        self.error = None
+        self._stamps = {path: _stamp(path) for path in self.paths}
+        for path in self.paths:
+            try:
+                found = await asyncio.to_thread(opened, path, self.settings)
+            except KsmAnalyzeError as error:
+                self._refuse(error)
+                return
+            self._add(found)
+        sides = self.session.variants
+        self.session.choose(a=sides[0], b=sides[1] if len(sides) > 1 else None)
+        if self.session.result is not None:
+            await self.show_results()
+        self.work_off()
+
+    def _add(self, found: Opened) -> None:
+        variant = found.variant
+        variant.name = self.session.next_name(variant.name)
+        self.session.variants.append(variant)
+        if variant.found is None:
+            self.tasks.add(self.task_of(variant))
+
+    def task_of(self, variant: Variant, at: int | None = None) -> Task:
+        """The replay of *variant*, or of it up to the moment *at*."""
+        knobs, policy, kernel, passes = variant.settings
+        order = Order(
+            traces=tuple(map(str, variant.traces)),
+            folder=str(self.session.folder),
+            knobs=knobs.as_files(),
+            policy=policy,
+            kernel=kernel,
+            passes=passes if at is None else at + 1,
+        )
+        return Task(variant=variant, order=order, at=at)
+
+    def add_variant(self, name: str, settings: Settings) -> Variant:
+        """Queue a replay of A's capture another way."""
+        a = self.session.a
+        assert a is not None
+        variant = Variant(
+            name=self.session.next_name(name),
+            settings=settings,
+            traces=a.traces,
+            source=a.source,
+        )
+        self.session.variants.append(variant)
+        self.tasks.add(self.task_of(variant))
+        self.work_off()
+        return variant
+
+    def cancel(self, task: Task) -> None:
+        self.tasks.cancel(task)
+
+    def work_off(self) -> None:
+        """Let the queue be worked off, if it is not already."""
+        if self.tasks.current is None and self.tasks.waiting:
+            self._work_off()
+
+    @work(group="jobs", exclusive=True)
+    async def _work_off(self) -> None:
+        await self.tasks.work()
+
+    def _task_changed(self, task: Task) -> None:
+        self._show_top()
+        variant = task.variant
+        if variant.progress is Progress.FAILED and variant is self.session.a:
+            log = write_down(f"{variant.name}: {variant.error}")
+            if variant.found is None:
+                self._refuse(KsmAnalyzeError(variant.error, variant.hint), log)
+                return
+        opening = self.body.visible_content
+        if isinstance(opening, Opening):
+            opening.look_at()
+            if variant.found is not None and variant is self.session.a:
+                self._show_results()
+            return
+        if self.session.result is not None:
+            self.changed()
+
+    def _refuse(self, error: KsmAnalyzeError, log: Path | None = None) -> None:
+        self.error = error
+        opening = self.body.visible_content
+        if isinstance(opening, Opening):
+            opening.refuse(error, log)
+
+    @work(group="show", exclusive=True)
+    async def _show_results(self) -> None:
+        await self.show_results()
+
+    async def show_results(self) -> None:
+        """Leave the opening screen for the view that was asked for."""
+        await self.go(self._view)
+        if self.session.filter:
+            self.query_one(FilterLine).begin(self.session.filter)
+            self._filter(self.session.filter)
+
+    # What is seen.
+
+    def action_view(self, name: str) -> None:
+        if self.session.result is None:
+            self._view = name
+            self.query_one(Tabs).show(name)
+            return
+        self._go_to_view(name)
+
+    @work(group="go")
+    async def _go_to_view(self, name: str) -> None:
+        await self.go(name)
+
+    async def go(self, name: str, find: str = "") -> None:
+        """Go to a view, and there to the row called *find*."""
+        async with self._going:
+            await self._go(name, find)
+
+    async def _go(self, name: str, find: str) -> None:
+        self._view = name
+        body = self.body
+        if not body.query(f"#{name}"):
+            await body.mount(view_class(name)(self.session))
+        body.current = name
+        view = self.view
+        assert view is not None
+        self.query_one(Tabs).show(name)
+        view.filter(self._expression)
+        view.look_at()
+        if find:
+            view.find(find)
+        view.main().focus()
+        self._show_frame()
+
+    def changed(self) -> None:
+        """Something that is shown has changed."""
+        if self.view is not None:
+            self.view.look_at()
+        for screen in self.screen_stack[1:]:
+            look_at = getattr(screen, "look_at", None)
+            if look_at is not None:
+                look_at()
+        self._show_frame()
+
+    def _show_frame(self) -> None:
+        self._show_top()
+        self._show_scrubber()
+
+    def _show_top(self) -> None:
+        session, task = self.session, self.tasks.current
+        for bar in self.screen.query(TopBar):
+            bar.say(
+                Heading(
+                    title=title_of([session.a.source] if session.a else self.paths),
+                    facts=self._facts(),
+                    job=f"{task.title}: {task.stage}" if task else "",
+                    done=task.done if task else 0.0,
+                    waited=int(task.seconds) if task else 0,
+                    a=session.a.name if session.a and session.result else "",
+                    b=session.b.name if session.b else "",
+                    alarm=self._alarm(),
+                )
+            )
+
+    def _facts(self) -> tuple[str, ...]:
+        result = self.session.result
+        if result is None:
+            return ()
+        return (
+            f"{count_text(result.trace.pages)} pages",
+            f"{count_text(result.trace.processes)} processes",
+            f"{count_text(result.trace.workloads)} workloads",
+        )
+
+    def _alarm(self) -> str:
+        a = self.session.a
+        if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
+            return "changed: R reloads"
+        if a is not None and a.partial and a.result is not None:
+            return f"partial: {a.result.passes.height} passes"
+        return ""
+
+    def _show_scrubber(self) -> None:
+        session = self.session
+        moment = session.moment
+        if moment is None:
+            return
+        last = " end" if session.at_end and not session.result_ends_in_a_pass else ""
+        course = Course(
+            count=session.count,
+            at=session.at,
+            label=f"pass {moment.full_scans}/{session.passes}{last}",
+            time=duration_text(moment.time_ns // 1_000_000),
+            notch=session.enough_at,
+            note=session.enough_note,
+            playing=self._playing,
+            bookmarks=tuple(session.bookmarks),
+        )
+        for scrubber in self.screen.query(Scrubber):
+            scrubber.say(course)
+
+    def _show_progress(self) -> None:
+        task = self.tasks.current
+        if task is None:
+            return
+        task.seconds += _BEAT
+        self._show_top()
+        opening = self.body.visible_content
+        if isinstance(opening, Opening):
+            opening.look_at()
+
+    def _look_for_changes(self) -> None:
+        self._show_top()
+
+    # The pass cursor.
+
+    def action_step(self, by: int) -> None:
+        self.go_to(self.session.at + by)
+
+    def go_to(self, at: int) -> None:
+        """Put the pass cursor on the moment *at*, or the nearest there is."""
+        if self.session.go_to(at):
+            self.changed()
+
+    @on(Scrubber.Moved)
+    def _scrubbed(self, event: Scrubber.Moved) -> None:
+        self.go_to(event.at)
+
+    def action_go_to(self) -> None:
+        if self.session.result is None:
+            return
+        ask = Ask("go to", "pass 42, +10, -10, time 07:30 or 5.7 min, 95%")
+        self.push_screen(ask, self._go_to_named)
+
+    def _go_to_named(self, words: str | None) -> None:
+        course = self.session.course
+        if not words or course is None:
+            return
+        try:
+            self.go_to(moment_named(words, course, self.session.at))
+        except Unclear as error:
+            self.notify(printable(str(error)), severity="warning", markup=False)
+
+    def action_play(self) -> None:
+        if self.session.result is None:
+            return
+        self._playing = not self._playing
+        if self._playing:
+            if self.session.at_end:
+                self.session.go_to(0)
+                self.changed()
+            self._player.resume()
+        else:
+            self._player.pause()
+        self._show_scrubber()
+
+    def _play_on(self) -> None:
+        self.go_to(self.session.at + 1)
+        if self.session.at_end:
+            self._playing = False
+            self._player.pause()
+            self._show_scrubber()
+
+    def action_bookmark(self) -> None:
+        marks, at = self.session.bookmarks, self.session.at
+        if at in marks:
+            marks.remove(at)
+        else:
+            marks.append(at)
+            marks.sort()
+        self._show_scrubber()
+
+    def action_bookmarks(self) -> None:
+        marks = self.session.bookmarks
+        if not marks:
+            self.notify("no bookmark yet: b sets one", timeout=2)
+            return
+        choices = [(f"pass {at + 1}", at) for at in marks]
+        self.push_screen(Choose("bookmarks", choices), self._go_to_chosen)
+
+    def _go_to_chosen(self, at: Any) -> None:
+        if at is not None:
+            self.go_to(at)
+
+    def action_replay_pass(self) -> None:
+        """Have what only a replay's end knows for the pass that is looked at."""
+        session, a = self.session, self.session.a
+        if a is None or not session.detail_is_of_the_end:
+            self.notify("this is shown for the pass looked at already", timeout=2)
+            return
+        if not a.traces:
+            self.notify(
+                "a saved result has no pages to replay: open the trace", timeout=4
+            )
+            return
+        self.tasks.add(self.task_of(a, session.at))
+        self.work_off()
+
+    # Variants and their replays.
+
+    def action_run_draft(self) -> None:
+        self._run_draft()
+
+    @work(group="go")
+    async def _run_draft(self) -> None:
+        if self.session.result is None:
+            return
+        if self._view != "what_if":
+            await self.go("what_if")
+        run = getattr(self.view, "run_draft", None)
+        if run is not None:
+            run()
+
+    def action_cancel(self) -> None:
+        if self.tasks.current is not None:
+            self.tasks.cancel(self.tasks.current)
+
+    def action_jobs(self) -> None:
+        choices = [
+            (f"{task.title}: {'waits' if task.job is None else task.stage}", task)
+            for task in self.tasks.all()
+        ]
+        if not choices:
+            self.notify("no replay runs or waits", timeout=2)
+            return
+        self.push_screen(Choose("replays: enter cancels", choices), self._give_up)
+
+    def _give_up(self, task: Any) -> None:
+        if task is not None:
+            self.tasks.cancel(task)
+
+    def action_swap(self) -> None:
+        session = self.session
+        if session.a and session.b and session.b.result is not None:
+            session.a, session.b = session.b, session.a
+            self.changed()
+
+    def action_reload(self) -> None:
+        if self.tasks.current is not None:
+            self.tasks.cancel(self.tasks.current)
+        self._reload()
+
+    @work(group="go", exclusive=True)
+    async def _reload(self) -> None:
+        for view in list(self.body.children):
+            if view.id != Opening.NAME:
+                await view.remove()
+        self.body.current = Opening.NAME
+        self.open_all()
+
+    # Finding.
+
+    def action_filter(self) -> None:
+        if self.view is not None:
+            self.query_one(FilterLine).begin(self.session.filter)
+
+    @on(Input.Changed, "#filter-words")
+    def _typed(self, event: Input.Changed) -> None:
+        self._filter(event.value)
+
+    @on(Input.Submitted, "#filter-words")
+    def _kept(self) -> None:
+        line = self.query_one(FilterLine)
+        if not self.session.filter:
+            line.end()
+        if self.view is not None:
+            self.view.main().focus()
+
+    def _filter(self, words: str) -> None:
+        """Show what *words* mean; half a word is not an error to shout about."""
+        from analyzer.expression.expression import Expression
+
+        self.session.filter = words
+        line = self.query_one(FilterLine)
+        try:
+            wanted = Expression.parse(words) if words.strip() else None
+            told = self.view.filter(wanted) if self.view is not None else ""
+        except KsmAnalyzeError as error:
+            line.tell(str(error), wrong=True)
+            return
+        self._expression = wanted
+        line.tell(told)
+
+    def action_clear(self) -> None:
+        line = self.query_one(FilterLine)
+        if line.shown:
+            line.end()
+            self._filter("")
+            if self.view is not None:
+                self.view.main().focus()
+        elif self.screen.maximized is not None:
+            self.screen.minimize()
+
+    # The rest.
+
+    def action_zoom(self) -> None:
+        if self.screen.maximized is not None:
+            self.screen.minimize()
+        elif self.screen.focused is not None:
+            self.screen.maximize(self.screen.focused, container=False)
+
+    def action_units(self) -> None:
+        units = list(Unit)
+        at = units.index(self.session.unit)
+        self.session.unit = units[(at + 1) % len(units)]
+        self.notify(str(self.session.unit), timeout=1.5)
+        self.changed()
+
+    def action_theme(self) -> None:
+        if not self._colour:
+            self.notify("NO_COLOR is set: there is one theme", timeout=2)
+            return
+        at = THEMES.index(self.theme) if self.theme in THEMES else 0
+        self.theme = THEMES[(at + 1) % len(THEMES)]
+
+    def _watch_theme(self, theme_name: str) -> None:
+        super()._watch_theme(theme_name)
+        self.call_after_refresh(self._redraw)
+
+    def _redraw(self) -> None:
+        self.changed()
+        self.refresh(layout=True)
+        for widget in self.screen.query("*"):
+            widget.refresh()
+
+    def action_help(self) -> None:
+        self.push_screen(Help(self.screen.focused, self.view))
+
+    def extra_commands(self) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """What the palette can do and no key does."""
+        from tui.views.tree import GROUPINGS
+
+        for grouping in GROUPINGS:
+            yield f"group processes by {grouping}", partial(self._group_by, grouping)
+        for theme in THEMES:
+            yield f"theme {theme}", partial(setattr, self, "theme", theme)
+
+    async def _group_by(self, grouping: str) -> None:
+        await self.go("workloads")
+        group_by = getattr(self.view, "group_by", None)
+        if group_by is not None:
+            group_by(grouping)
+
+    def open_process(self, process: int, mapping: int | None = None) -> None:
+        """Drill down to a process, and there to a mapping."""
+        from tui.views.process import Process
+
+        if not isinstance(self.screen, Process):
+            self.push_screen(Process(self.session, process, mapping), self._came_back)
+
+    def _came_back(self, _: None) -> None:
+        self.changed()
+
+    def show_contents_of(self, mapping: int, first: int, last: int, title: str) -> None:
+        """Replay for the contents of some pages of a mapping, and go to them."""
+        a = self.session.a
+        if a is None or not a.traces:
+            self.notify("a saved result has no pages: open the trace", timeout=4)
+            return
+        a.part, a.part_title = None, title
+        task = self.task_of(a, None if self.session.at_end else self.session.at)
+        task.at = self.session.at
+        task.order = replace(task.order, within=(mapping, first, last), pages=False)
+        self.tasks.add(task)
+        self.work_off()
+        self.action_view("contents")
+
+    def action_copy(self) -> None:
+        from tui.clipboard import copy
+
+        view = self.view
+        row = view.row() if view is not None else ""
+        if row:
+            copy(self, row, "row")
+
+    def action_copy_table(self) -> None:
+        from tui.clipboard import copy_table
+
+        rows = self.view.rows() if self.view is not None else None
+        if rows is not None:
+            copy_table(self, rows)
+
+    def action_export(self) -> None:
+        from tui.dialogs.export import Export
+
+        if self.view is not None:
+            picture = self.export_screenshot(title="ksm-analyze")
+            self.push_screen(Export(self.session, self.view, picture))
+
+    async def action_quit(self) -> None:
+        if self.tasks.current is not None and self.tasks.current.job is not None:
+            await self.tasks.current.job.end()
+        self.exit(0)
+
+    # The end, however it comes.
+
+    def _catch_signals(self) -> None:
+        """Leave the terminal as it was found when asked to end from outside."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            loop.add_signal_handler(number, partial(self.exit, 128 + number))
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.defect = error
+        self.log_file = write_down_error(error)
+        super()._handle_exception(error)
+        # The traceback is in the log; the command says where.
+        self._exit_renderables.clear()
+
+    def clean_up(self) -> None:
+        """Remove the workers' files."""
+        shutil.rmtree(self.session.folder, ignore_errors=True)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,1 @@
+"""Small windows over the screen that ask or tell one thing."""

@@ -1,0 +1,124 @@
+"""What is being tried out in What-if: knobs turned, workloads and processes toggled."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from analyzer.expression.pattern import exactly
+from analyzer.knobs import ADVISOR_MODES, KsmKnobs
+from analyzer.policy import MergePolicy, Offer
+from tui.variant import Settings
+from tui.widgets.dials import Dial
+
+POLICY: Final = "policy"
+"""The dial that says who is offered before anybody is toggled."""
+
+_PRESETS: Final[Mapping[str, tuple[int, ...]]] = {
+    "pages_to_scan": (100, 200, 400, 800, 1600, 3200, 6400, 12800),
+    "sleep_millisecs": (0, 5, 10, 20, 50, 100, 200, 500),
+    "max_page_sharing": (2, 16, 64, 256, 1024, 4096),
+    "stable_node_chains_prune_millisecs": (0, 500, 2000, 8000),
+    "advisor_max_cpu": (5, 10, 20, 50, 70, 100),
+    "advisor_min_pages_to_scan": (100, 500, 1000, 2000),
+    "advisor_max_pages_to_scan": (5000, 10000, 30000, 100000),
+    "advisor_target_scan_time": (60, 120, 200, 400, 800),
+}
+_UNITS: Final[Mapping[str, str]] = {
+    "pages_to_scan": "pages a wake-up",
+    "sleep_millisecs": "ms",
+    "max_page_sharing": "mappings",
+    "stable_node_chains_prune_millisecs": "ms",
+    "advisor_max_cpu": "% of a CPU",
+    "advisor_target_scan_time": "s",
+}
+_SWITCH: Final = ("off", "on")
+
+
+@dataclass(slots=True)
+class Draft:
+    """Settings on their way from A's to a variant's."""
+
+    base: Settings
+    knobs: KsmKnobs
+    offer: str
+    workloads: dict[str, bool] = field(default_factory=dict)
+    """Toggled workload → whether it is offered now."""
+    processes: dict[int, bool] = field(default_factory=dict)
+    """Toggled pid → whether it is offered now."""
+
+    @classmethod
+    def of(cls, base: Settings) -> "Draft":
+        return cls(base, base.knobs, str(MergePolicy.parse(base.policy).offer))
+
+    def dials(self) -> list[Dial]:
+        """Every knob, and who is offered before anybody is toggled."""
+        return [
+            *(_dial(name, self.knobs, self.base.knobs) for name in _names()),
+            Dial(
+                POLICY,
+                tuple(Offer),
+                self.offer,
+                str(MergePolicy.parse(self.base.policy).offer),
+                "offered",
+            ),
+        ]
+
+    def turn(self, name: str, value: str) -> None:
+        """Set a knob or the policy. Raises UsageError for what a kernel refuses."""
+        if name == POLICY:
+            self.offer = value
+            self.workloads.clear()
+            self.processes.clear()
+            return
+        files = {key: str(held) for key, held in self.knobs.as_files().items()}
+        number = str(_SWITCH.index(value)) if value in _SWITCH else value
+        self.knobs = KsmKnobs.from_files(files | {name: number})
+
+    def settings(self) -> Settings:
+        """What is to be replayed."""
+        return self.base._replace(knobs=self.knobs, policy=str(self._policy()))
+
+    @property
+    def changed(self) -> bool:
+        return self.settings() != self.base
+
+    def _policy(self) -> MergePolicy:
+        before = MergePolicy.parse(self.base.policy)
+        if not self.workloads and not self.processes:
+            kept = str(before.offer) == self.offer
+            return before if kept else MergePolicy(Offer(self.offer))
+        wanted = list(self._named(True))
+        unwanted = list(self._named(False))
+        if str(before.offer) == self.offer:
+            wanted = [*filter(None, [before.opt_in]), *wanted]
+            unwanted = [*filter(None, [before.opt_out]), *unwanted]
+        return MergePolicy(
+            Offer(self.offer),
+            opt_in=" or ".join(wanted),
+            opt_out=" or ".join(unwanted),
+            trees=before.trees,
+        )
+
+    def _named(self, offered: bool) -> Iterable[str]:
+        for name, value in self.workloads.items():
+            if value is offered:
+                yield f"workload == {exactly(name)}"
+        for pid, value in self.processes.items():
+            if value is offered:
+                yield f"pid == {pid}"
+
+
+def _names() -> list[str]:
+    return [knob.name for knob in fields(KsmKnobs)]
+
+
+def _dial(name: str, now: KsmKnobs, then: KsmKnobs) -> Dial:
+    kind = {knob.name: knob.type for knob in fields(KsmKnobs)}[name]
+    value, recorded = getattr(now, name), getattr(then, name)
+    if kind is bool:
+        return Dial(name, _SWITCH, _SWITCH[value], _SWITCH[recorded])
+    if kind is str:
+        return Dial(name, ADVISOR_MODES, value, recorded)
+    presets = tuple(map(str, _PRESETS[name]))
+    unit = _UNITS.get(name, "")
+    return Dial(name, presets, str(value), str(recorded), unit, numeric=True)

@@ -1,0 +1,306 @@
+"""A beside B: what differs in what was asked, per workload, and over the passes."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import polars as pl
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from analyzer.compare import Align, Comparison, compare
+from analyzer.report.escape import printable
+from tui.draw import figure, signed
+from tui.look import Ink, Look
+from tui.session import Session
+from tui.views.figures import change_ink, change_words, figure_words
+from tui.views.prose import Prose
+from tui.views.view import Rows, View, titled
+from tui.widgets.grid import Grid
+from tui.widgets.kpi import Card, KpiStrip
+from tui.widgets.lines import Curve, Lines
+from tui.widgets.source import Cell, Column, Key, Source, by_values
+
+if TYPE_CHECKING:
+    from analyzer.expression.expression import Expression
+
+_ALIGNS: tuple[Align, ...] = ("pass", "time", "scanned")
+
+CARDS = (
+    ("saved", "pages_saved", 1),
+    ("zero", "pages_saved_zero", 1),
+    ("general_profit", "general_profit", 1),
+    ("ksmd CPU, est.", "cpu_ppm", -1),
+    ("90 % after, est.", "time_to_90_ns", -1),
+)
+"""Title, figure of `Comparison.totals`, and which sign of a change is good."""
+FIGURES = ("pages_saved", "pages_saved_zero", "pages_saved_nonzero", "net_saved")
+"""The figures of a workload that can be laid side by side."""
+
+
+class Compare(View):
+    """Cards, a table of workloads with bars to both sides, both curves."""
+
+    NAME = "compare"
+    DEFAULT_CSS = """
+    Compare { layout: vertical; }
+    Compare > KpiStrip { height: 3; }
+    .-short Compare > KpiStrip, .-narrow Compare > KpiStrip { height: 2; }
+    .-tiny Compare > KpiStrip { display: none; }
+    Compare > .settings { height: auto; max-height: 4; }
+    Compare > Grid { height: 3fr; }
+    Compare > Lines { height: 2fr; }
+    .-short Compare > Lines, .-narrow Compare > Lines, .-tiny Compare > Lines {
+        display: none;
+    }
+    Compare.-alone > KpiStrip, Compare.-alone > Grid, Compare.-alone > Lines {
+        display: none;
+    }
+    Compare.-alone > .settings { max-height: 100%; padding: 2 4; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "align", "Align", id="compare.align",
+                tooltip="Lay the curves side by side by pass, time or pages scanned"),
+        Binding("f", "figure", "Figure", id="compare.figure",
+                tooltip="Compare what is saved, zero, non-zero, or net"),
+    ]  # fmt: skip
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._comparison: Comparison | None = None
+        self._expression: Expression | None = None
+        self._align: Align = "pass"
+        self._figure = FIGURES[0]
+
+    def compose(self) -> ComposeResult:
+        yield KpiStrip()
+        yield Prose(classes="settings")
+        yield titled(
+            Grid(_columns(self._figure), _Rows.empty(self.session), sort="delta",
+                 empty="no workloads"),
+            "workloads",
+        )  # fmt: skip
+        yield titled(Lines(self.session.amount), "pages merged")
+
+    def main(self) -> Grid:
+        return self.query_one(Grid)
+
+    def look_at(self) -> None:
+        a, b = self.session.a, self.session.b
+        ready = a and b and a.result is not None and b.result is not None
+        self.set_class(not ready, "-alone")
+        if not ready:
+            self._say_alone()
+            return
+        assert a
+        assert b
+        assert a.result is not None
+        assert b.result is not None
+        before = self._comparison
+        if before is None or before.a is not a.result or before.b is not b.result:
+            self._comparison = compare(a.result, b.result)
+        self._cards()
+        self._settings()
+        self._table()
+        self._curves()
+
+    def filter(self, expression: "Expression | None") -> str:
+        comparison = self._comparison
+        if comparison is None:
+            return ""
+        rows = _workloads(comparison)
+        fits = rows.height if expression is None else int(expression.select(rows).sum())
+        self._expression = expression
+        self.look_at()
+        return "" if expression is None else f"{fits} of {rows.height} workloads"
+
+    def rows(self) -> Rows:
+        grid = self.main()
+        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+
+    def frame(self) -> pl.DataFrame | None:
+        comparison = self._comparison
+        if comparison is None:
+            return None
+        at = {name: n for n, name in enumerate(comparison.workloads["workload"])}
+        return comparison.workloads[[at[key] for key in self.main().visible_rows()]]
+
+    def row(self) -> str:
+        key = self.main().selected
+        return "\t".join(self.main().row_texts(key)) if key is not None else ""
+
+    def find(self, name: str) -> None:
+        self.main().select(name)
+
+    def action_align(self) -> None:
+        self._align = _ALIGNS[(_ALIGNS.index(self._align) + 1) % len(_ALIGNS)]
+        self._curves()
+
+    def action_figure(self) -> None:
+        at = FIGURES.index(self._figure)
+        self._figure = FIGURES[(at + 1) % len(FIGURES)]
+        self.main().show_columns(_columns(self._figure))
+        self._table()
+
+    def _say_alone(self) -> None:
+        pane = self.query_one(Prose)
+        page = pane.page()
+        page.line("There is nothing to compare yet.", bold=True).gap()
+        page.line(
+            ("6", Ink.ACCENT),
+            (" What-if: change a knob, ", Ink.MUTED),
+            ("F5", Ink.ACCENT),
+            (" replays it, ", Ink.MUTED),
+            ("b", Ink.ACCENT),
+            (" on a variant makes it B", Ink.MUTED),
+        )
+        page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
+        pane.say(page)
+
+    def _cards(self) -> None:
+        comparison = self._comparison
+        assert comparison is not None
+        totals = {row["figure"]: row for row in comparison.totals.iter_rows(named=True)}
+        cards = []
+        for title, name, good in CARDS:
+            row = totals[name]
+            b, delta = row["b"], row["delta"]
+            value = figure_words(self.session, name, b)
+            told = change_words(self.session, name, delta)
+            cards.append(Card(title, value, told, change_ink(delta, good)))
+        self.query_one(KpiStrip).set(cards)
+
+    def _settings(self) -> None:
+        comparison, pane = self._comparison, self.query_one(Prose)
+        assert comparison is not None
+        page = pane.page()
+        for found in comparison.differs[:3]:
+            page.line((f"{found.name} ", Ink.MUTED), str(found.a), (" → ", Ink.DIM),
+                      str(found.b))  # fmt: skip
+        if len(comparison.differs) > 3:
+            page.line((f"{len(comparison.differs) - 3} more settings differ", Ink.DIM))
+        if not comparison.differs:
+            page.line(("the same settings", Ink.DIM))
+        pane.say(page)
+
+    def _table(self) -> None:
+        comparison = self._comparison
+        if comparison is None:
+            return
+        frame = _workloads(comparison)
+        if self._expression is not None:
+            frame = frame.filter(self._expression.select(frame))
+        grid = self.main()
+        grid.show(_Rows(frame, self._figure, self.session))
+        a, b = self.session.a, self.session.b
+        assert a
+        assert b
+        grid.border_title = Content(printable(f"A {a.name} → B {b.name}"))
+        only = int((frame["only"] != "").sum())
+        told = "at the end of both · w swaps"
+        grid.border_subtitle = Content(f"{only} only in one · {told}" if only else told)
+
+    def _curves(self) -> None:
+        comparison = self._comparison
+        if comparison is None:
+            return
+        curves = comparison.curves(self._align)
+        a, b = self.session.a, self.session.b
+        assert a
+        assert b
+        lines = self.query_one(Lines)
+        lines.set(
+            [
+                Curve(f"A {a.name}", Ink.GAIN, _known(curves["a"])),
+                Curve(f"B {b.name}", Ink.WARNING, _known(curves["b"])),
+            ],
+            self.session.amount,
+        )
+        lines.cursor = max(curves.height - 1, 0)
+        lines.border_title = Content(f"pages merged, by {self._align}")
+
+
+class _Rows(Source):
+    """Workloads of both sides, by name."""
+
+    def __init__(self, frame: pl.DataFrame, figure: str, session: Session) -> None:
+        self.session, self.figure = session, figure
+        self._rows = {row["workload"]: row for row in frame.iter_rows(named=True)}
+        deltas = (self._delta(row) for row in self._rows.values())
+        self._most = max(map(abs, deltas), default=0)
+
+    @classmethod
+    def empty(cls, session: Session) -> "_Rows":
+        return cls(pl.DataFrame({"workload": []}), FIGURES[0], session)
+
+    def roots(self) -> list[Key]:
+        return list(self._rows)
+
+    def order(self, column: str, descending: bool, keys: Any) -> list[Key]:
+        if column == "name":
+            return by_values(keys, keys, descending)
+        values = [self._value(self._rows[key], column) for key in keys]
+        if column == "delta":
+            values = [abs(value or 0) for value in values]
+        return by_values(keys, values, descending)
+
+    def cell(self, key: Key, column: str, width: int, look: Look) -> Cell:
+        row = self._rows[key]
+        if column == "name":
+            only = f" (only in {row['only'].upper()})" if row["only"] else ""
+            return f"{row['workload'] or '(none)'}{only}"
+        value = self._value(row, column)
+        if column == "bar":
+            return signed(self._delta(row), width, self._most, look)
+        if value is None:
+            return "-"
+        if column == "share":
+            return f"{value * 100:+.0f}%"
+        if column == "delta":
+            told = change_words(self.session, self.figure, value)
+            return figure(told, width, look, change_ink(value, 1), bold=True)
+        return figure(figure_words(self.session, self.figure, value), width, look)
+
+    def _value(self, row: dict[str, Any], column: str) -> Any:
+        a, b = row[f"{self.figure}_a"], row[f"{self.figure}_b"]
+        match column:
+            case "a":
+                return a
+            case "b":
+                return b
+            case "share":
+                return (b - a) / abs(a) if a and b is not None else None
+        return self._delta(row)
+
+    def _delta(self, row: dict[str, Any]) -> int:
+        """What B has more; of a workload only one side has, all of it."""
+        return int((row[f"{self.figure}_b"] or 0) - (row[f"{self.figure}_a"] or 0))
+
+
+def _workloads(comparison: Comparison) -> pl.DataFrame:
+    """The joined workloads, with B's figures under their plain names for filters."""
+    frame = comparison.workloads
+    plain = [
+        pl.coalesce(f"{name}_b", f"{name}_a").alias(name)
+        for name in (column.removesuffix("_b") for column in frame.columns)
+        if f"{name}_b" in frame.columns
+    ]
+    return frame.with_columns(plain)
+
+
+def _columns(figure: str) -> list[Column]:
+    title = {"pages_saved": "saved", "pages_saved_zero": "zero",
+             "pages_saved_nonzero": "non-zero", "net_saved": "net"}[figure]  # fmt: skip
+    return [
+        Column("name", "workload", 18, 0, flex=1, right=False),
+        Column("a", f"A {title}", 11, 2),
+        Column("b", f"B {title}", 11, 3),
+        Column("delta", "B - A", 11, 1),
+        Column("bar", "loss │ gain", 17, 4, flex=2, right=False, sortable=False,
+               pictorial=True),
+        Column("share", "%", 6, 5),
+    ]  # fmt: skip
+
+
+def _known(values: pl.Series) -> list[int]:
+    """The values until a side ends."""
+    return values.drop_nulls().to_list()

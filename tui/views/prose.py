@@ -1,0 +1,111 @@
+"""Panes of words and small bars, put together line by line."""
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from analyzer.report.cells import clipped, padded
+from analyzer.report.escape import printable
+from tui.draw import Cells
+from tui.look import Colour, Ink, Look, look_of
+
+
+class Prose(VerticalScroll, can_focus=True):
+    """A pane that shows a `Page`, and scrolls if it is longer than the pane."""
+
+    DEFAULT_CSS = """
+    Prose { padding: 0 1; }
+    Prose > Static { width: 100%; height: auto; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(Text(""))
+
+    def say(self, page: "Page") -> None:
+        """Show *page* from now on."""
+        self.query_one(Static).update(page.text)
+
+    def page(self) -> "Page":
+        """An empty page as wide as this pane."""
+        return Page(look_of(self), max(self.content_size.width, 20))
+
+
+class Page:
+    """Lines of at most *width* cells; names given to it are made safe."""
+
+    def __init__(self, look: Look, width: int) -> None:
+        self.look, self.width = look, width
+        self.text = Text(no_wrap=False)
+
+    def line(self, *parts: tuple[str, Colour] | str, bold: bool = False) -> "Page":
+        """One line of words, each in its colour."""
+        for part in parts:
+            words, ink = (part, Ink.TEXT) if isinstance(part, str) else part
+            self.text.append(printable(words), self.look.style(ink, bold=bold))
+        self.text.append("\n")
+        return self
+
+    def title(self, words: str, *more: tuple[str, Colour]) -> "Page":
+        """A name, and what it is."""
+        name = clipped(printable(words), self.width)
+        self.text.append(name, self.look.style(Ink.TEXT, bold=True))
+        return self.line(*more)
+
+    def heading(self, words: str) -> "Page":
+        """What the lines below it are, after an empty line."""
+        self.text.append("\n")
+        return self.line((words, Ink.ACCENT))
+
+    def cells(self, drawn: Cells) -> "Page":
+        """A picture of at most a line."""
+        for segment in drawn:
+            self.text.append(segment.text, segment.style)
+        self.text.append("\n")
+        return self
+
+    def row(
+        self,
+        name: str,
+        figure: str,
+        more: Sequence[str] = (),
+        *,
+        sign: tuple[str, Colour] | None = None,
+        ink: Colour = Ink.TEXT,
+        bold: bool = False,
+        named: int = 18,
+    ) -> "Page":
+        """A figure with its name before it and others, dim, behind it."""
+        style = self.look.style
+        if sign is not None:
+            self.text.append(f"{sign[0]} ", style(sign[1]))
+            named -= 2
+        shown = padded(clipped(printable(name), named), named)
+        self.text.append(shown, style(Ink.MUTED))
+        self.text.append(f"{figure:>10}", style(ink, bold=bold))
+        room = self.width - named - 10 - (2 if sign else 0)
+        for text in more:
+            if len(text) + 1 <= room:
+                cell = f"{text:>8}"
+                self.text.append(cell, style(Ink.DIM))
+                room -= len(cell)
+        self.text.append("\n")
+        return self
+
+    def gap(self) -> "Page":
+        """An empty line."""
+        self.text.append("\n")
+        return self
+
+    def bars(self, rows: Sequence[tuple[str, Cells, str]], named: int) -> "Page":
+        """Rows of a name, a picture and a figure."""
+        for name, drawn, figure in rows:
+            self.text.append("  ")
+            shown = padded(clipped(printable(name), named), named)
+            self.text.append(shown, self.look.style(Ink.MUTED))
+            for segment in drawn:
+                self.text.append(segment.text, segment.style)
+            self.text.append(f"{figure:>10}\n", self.look.style(Ink.TEXT))
+        return self

@@ -1,0 +1,172 @@
+"""Who saves: workloads, their processes and the mappings of these, in one tree."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.timer import Timer
+
+from tui.session import Session
+from tui.views.prose import Prose
+from tui.views.selected import selected
+from tui.views.tree import (
+    GROUP,
+    GROUPINGS,
+    MAPPING,
+    PROCESS,
+    Tree,
+    split,
+    tree_columns,
+)
+from tui.views.view import Rows, View, home, titled
+from tui.widgets.grid import Grid
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from analyzer.expression.expression import Expression
+
+_SETTLED = 0.06
+"""Seconds the cursor rests before the pane beside the tree follows."""
+
+
+class Workloads(View):
+    """The tree, and a pane about the selected row."""
+
+    NAME = "workloads"
+    DEFAULT_CSS = """
+    Workloads { layout: horizontal; }
+    Workloads > Grid { width: 1fr; height: 1fr; }
+    Workloads > Prose { width: 46; height: 1fr; }
+    .-wide Workloads > Prose { width: 60; }
+    .-narrow Workloads > Prose { display: none; width: 1fr; }
+    Workloads.-detail > Grid { display: none; }
+    Workloads.-plain > Prose { display: none; }
+    .-narrow Workloads.-detail > Prose { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "detail", "Detail", id="view.detail",
+                tooltip="Show or hide the pane about the selected row"),
+        Binding("m", "group", "Group by", id="view.group",
+                tooltip="Group by workload, user, unit, container, pod, vm, command"),
+    ]  # fmt: skip
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._expression: Expression | None = None
+        self._grouping = "workload"
+        self._tree: Tree | None = None
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield titled(self._grid(), "workload › process › mapping")
+        yield titled(Prose(), "selected", "d hides")
+
+    def main(self) -> Grid:
+        return self.query_one(Grid)
+
+    def look_at(self) -> None:
+        moment = self.session.moment
+        if moment is None:
+            return
+        self._tree = Tree(self.session, moment, self._expression, self._grouping)
+        self.main().show(self._tree)
+        self._say_where()
+        self._tell()
+
+    def filter(self, expression: "Expression | None") -> str:
+        moment = self.session.moment
+        if moment is None:
+            return ""
+        # A wrong name is refused before anything changes.
+        tree = Tree(self.session, moment, expression, self._grouping)
+        self._expression = expression
+        self.look_at()
+        if expression is None:
+            return ""
+        listed, of = tree.matching()
+        return f"{listed} of {of} processes"
+
+    def rows(self) -> Rows:
+        grid = self.main()
+        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+
+    def frame(self) -> "pl.DataFrame | None":
+        return self._tree.frame(self.main().visible_rows()) if self._tree else None
+
+    def row(self) -> str:
+        key = self.main().selected
+        return "\t".join(self.main().row_texts(key)) if key is not None else ""
+
+    def find(self, name: str) -> None:
+        self.main().select((GROUP, name))
+
+    def find_process(self, process: int) -> None:
+        """Go to the row of a process."""
+        if self._tree is not None:
+            self.main().select(*self._tree.path((PROCESS, process)))
+
+    def action_detail(self) -> None:
+        # On a narrow screen the pane takes the place of the tree.
+        narrow = self.screen.has_class("-narrow")
+        self.toggle_class("-detail" if narrow else "-plain")
+        self._tell()
+
+    def action_group(self) -> None:
+        at = GROUPINGS.index(self._grouping)
+        self.group_by(GROUPINGS[(at + 1) % len(GROUPINGS)])
+
+    def group_by(self, grouping: str) -> None:
+        """Group the processes by one of GROUPINGS."""
+        self._grouping = grouping
+        self.main().show_columns(tree_columns(grouping))
+        self.look_at()
+        self.notify(f"by {grouping}", timeout=1.5)
+
+    def _grid(self) -> Grid:
+        moment = self.session.moment
+        assert moment is not None
+        self._tree = Tree(self.session, moment, self._expression, self._grouping)
+        return Grid(
+            tree_columns(self._grouping),
+            self._tree,
+            sort="pages_saved",
+            empty="no rows match; esc clears the filter",
+        )
+
+    @on(Grid.Moved)
+    def _moved(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(_SETTLED, self._tell)
+
+    @on(Grid.Marked)
+    def _marked(self, event: Grid.Marked) -> None:
+        self.session.marks = set(event.keys)
+
+    @on(Grid.Opened)
+    def _opened(self, event: Grid.Opened) -> None:
+        if event.key is None:
+            return
+        what, which = split(event.key)
+        if what == PROCESS:
+            home(self).open_process(which)
+        elif what == MAPPING:
+            home(self).open_process(*which)
+        elif self.main().is_unfolded(event.key):
+            self.main().action_fold()
+        else:
+            self.main().action_unfold()
+
+    def _tell(self) -> None:
+        pane = self.query_one(Prose)
+        key = self.main().selected
+        if key is not None and self._tree is not None and pane.display:
+            pane.say(selected(self.session, self._tree, key, pane.page()))
+
+    def _say_where(self) -> None:
+        grid = self.main()
+        grid.border_title = Content(f"{self._grouping} › process › mapping")
+        grid.border_subtitle = Content(self.notice())
