@@ -16,7 +16,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input
 
-from analyzer.knobs import KsmKnobs
 from analyzer.live.history import History
 from analyzer.live.sample import Sample
 from analyzer.live.sampler import Sampler
@@ -36,6 +35,7 @@ from tui.live.status import Said, StatusLine
 from tui.logbook import write_down_error
 from tui.look import Ink, Look, themes
 from tui.session import Unit
+from tui.variant import Settings
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
@@ -60,6 +60,9 @@ _THEMES: Final[dict[str, Literal["dark", "light", "ansi"]]] = {
     "ksm-light": "light",
     "ksm-ansi": "ansi",
 }
+_AS_CAPTURED: Final = Settings(policy="captured")
+"""What is offered here ksmd has here; of a capture, what was offered there."""
+
 _MONO: Final = "ksm-mono"
 
 _RUN: Final = {
@@ -126,14 +129,15 @@ class LiveApp(App[int]):
     def __init__(
         self,
         path: Path | None = None,
+        settings: Settings = _AS_CAPTURED,
         *,
         interval: float = 1.0,
         theme: str | None = None,
         plain: bool = False,
         where: str = "",
     ) -> None:
-        """*path* is a saved result or a trace, whose prediction is shown once it is
-        there; *where* a text to find processes by."""
+        """*path* is a saved result, or a trace to replay as *settings* say, whose
+        prediction is shown once it is there; *where* a text to find processes by."""
         # Textual decides now how it takes colours away; only of a terminal's own
         # colours nothing is left, others become greys.
         super().__init__(ansi_color="NO_COLOR" in os.environ or None)
@@ -147,7 +151,9 @@ class LiveApp(App[int]):
         self.log_file: Path | None = None
         self._sampler = Sampler()
         self._prediction: Prediction | None = None
-        self._forecast = Forecast(path, self._show_frame) if path is not None else None
+        self._forecast: Forecast | None = None
+        if path is not None:
+            self._forecast = Forecast(path, settings, self._show_frame)
         self._refused = ""
         self._interval = interval
         self._words = where
@@ -193,6 +199,8 @@ class LiveApp(App[int]):
             self.query_one(FilterLine).begin(self._words)
         self._show()
         self._watch()
+        if self._forecast is not None:
+            self._foretell(self._forecast)
 
     @property
     def grid(self) -> Grid:
@@ -244,18 +252,16 @@ class LiveApp(App[int]):
         if sample is None:
             self._show_frame()
             return self._interval
-        if self.history.last is None and self._forecast is not None:
-            self._foretell(self._forecast, sample.knobs or KsmKnobs())
         self.history.add(sample)
         self._show()
         took = sample.took_ns / 1e9
         return max(self._interval - took, _REST * took)
 
     @work(group="foretell")
-    async def _foretell(self, forecast: Forecast, knobs: KsmKnobs) -> None:
+    async def _foretell(self, forecast: Forecast) -> None:
         found = None
         try:
-            found = await forecast.prediction(knobs)
+            found = await forecast.prediction()
         except KsmAnalyzeError as error:
             self._refused = str(error)
         self._forecast = None

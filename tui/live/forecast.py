@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.knobs import KsmKnobs
 from traces.errors import InputError
 from tui.jobs import Job, Order
 from tui.variant import Settings
@@ -16,16 +15,16 @@ if TYPE_CHECKING:
     from analyzer.live.prediction import Prediction
     from analyzer.result import ReplayResult
 
-_POLICY = "captured"
-"""ksmd has here what is offered here, so the replay is given what was offered there."""
-
 
 class Forecast:
     """One file on its way to a prediction."""
 
-    def __init__(self, path: Path, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, settings: Settings, changed: Callable[[], None]
+    ) -> None:
+        """A trace is replayed as *settings* say; *changed* is called at every stage."""
         self.stage = "open"
-        self._path = path
+        self._path, self._settings = path, settings
         self._changed = changed
         self._began = time.monotonic()
         self._job: Job | None = None
@@ -35,17 +34,16 @@ class Forecast:
         """Seconds since it began."""
         return int(time.monotonic() - self._began)
 
-    async def prediction(self, knobs: KsmKnobs) -> "Prediction":
-        """Of a saved result, or of a replay of the trace under *knobs*.
+    async def prediction(self) -> "Prediction":
+        """Of a saved result, or of a replay of the trace.
 
         Raises InputError for a file that is neither, and where the replay fails.
         """
         from analyzer.live.prediction import prediction
         from tui.sources import opened
 
-        settings = Settings(knobs, _POLICY)
-        variant = (await asyncio.to_thread(opened, self._path, settings)).variant
-        result = variant.result or await self._replayed(knobs)
+        found = await asyncio.to_thread(opened, self._path, self._settings)
+        result = found.variant.result or await self._replayed()
         return await asyncio.to_thread(prediction, result)
 
     async def end(self) -> None:
@@ -53,16 +51,19 @@ class Forecast:
         if self._job is not None:
             await self._job.end()
 
-    async def _replayed(self, knobs: KsmKnobs) -> "ReplayResult":
+    async def _replayed(self) -> "ReplayResult":
         from analyzer.result import ReplayResult
 
+        knobs, policy, kernel, passes = self._settings
         with tempfile.TemporaryDirectory(prefix="ksm-analyze-") as folder:
             self._job = Job(
                 Order(
                     traces=(str(self._path),),
                     folder=folder,
                     knobs=knobs.as_files(),
-                    policy=_POLICY,
+                    policy=policy,
+                    kernel=kernel,
+                    passes=passes,
                     contents=1,
                     pages=False,
                 )

@@ -21,6 +21,7 @@ from traces.errors import InputError
 from tui.jobs import Order
 from tui.live import forecast
 from tui.live.app import INTERVALS, LiveApp
+from tui.variant import Settings
 from tui.widgets.grid import Grid
 
 SIZES = [(80, 24), (120, 40)]
@@ -224,16 +225,16 @@ def test_a_saved_result_is_its_prediction(tmp_path: Path) -> None:
 
 
 def test_a_trace_is_replayed_first(
-    host: LiveHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace = trace_file(tmp_path / "a.parquet", Proc("AAB"))
     result().save(tmp_path / "written.parquet")
     replay = Replay({"stage": "scan"}, {"done": str(tmp_path / "written.parquet")})
     monkeypatch.setattr(forecast, "Job", replay)
-    host.set(pages_to_scan=777)
+    settings = Settings(KsmKnobs(pages_to_scan=777), "captured", "6.12", 3)
 
     async def test() -> None:
-        app = LiveApp(trace, interval=NEVER)
+        app = LiveApp(trace, settings, interval=NEVER)
         async with shown(app) as pilot:
             await foretelling(app, pilot)
             assert "predicted from a capture of" in text(app)[1]
@@ -241,9 +242,8 @@ def test_a_trace_is_replayed_first(
     run(test)
     (order,) = replay.orders
     assert order.traces == (str(trace),)
-    # As this host has it, and what was offered when it was captured.
     assert order.knobs["pages_to_scan"] == 777
-    assert order.policy == "captured"
+    assert (order.policy, order.kernel, order.passes) == ("captured", "6.12", 3)
 
 
 @pytest.mark.parametrize(
