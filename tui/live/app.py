@@ -347,8 +347,8 @@ class LiveApp(App[int]):
             return said
         if not found.groups:
             said.append(
-                "nothing was offered to ksmd when it was captured: replay the trace "
-                "with --policy all, save the result and name that"
+                "nothing was offered to ksmd when it was captured: --policy all "
+                "replays it as if everything had been"
             )
         if found.elsewhere is not None:
             said.append(
