@@ -79,8 +79,13 @@ class Counters(AreaChart, can_focus=False):
 class LiveHelp(Help):
     """Only the keys that there are here."""
 
+    # What it inherits is written for `Help`.
+    SCOPED_CSS = False
+
     def _groups(self) -> list[tuple[str, list[Key]]]:
-        return [("Live host", list(keys_of(LiveApp))), ("Rows", list(keys_of(Grid)))]
+        # There is nothing to match: a filter lists what it finds, and nothing else.
+        rows = [key for key in keys_of(Grid) if not key.action.startswith("match")]
+        return [("Live host", list(keys_of(LiveApp))), ("Rows", rows)]
 
 
 class LiveApp(App[int]):
@@ -106,22 +111,22 @@ class LiveApp(App[int]):
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", id="find.filter",
-                tooltip="Only processes whose name, workload or pid has the text"),
+                tooltip="Only processes that have a text"),
         Binding("escape", "clear", "Back", id="find.back", show=False,
                 tooltip="Clear the filter"),
         Binding("p", "pause", "Pause", id="live.pause", tooltip="Pause, and go on"),
         Binding("minus", "interval(-1)", "Interval", id="live.faster",
-                key_display="- +", tooltip="Look more often"),
+                key_display="- +", tooltip="Look more often, or less"),
         Binding("plus,equals_sign", "interval(1)", "Slower", id="live.slower",
-                show=False, key_display="+", tooltip="Look less often"),
+                show=False, tooltip="Look less often"),
         Binding("i", "limits", "Limits", id="live.limits",
-                tooltip="What cannot be seen, and what the prediction is of"),
+                tooltip="What cannot be seen or compared"),
         Binding("u", "units", "Units", id="app.units", tooltip="Units: bytes, pages"),
         Binding("e", "export", "Export", id="app.export",
                 tooltip="Export the samples: csv, json"),
         Binding("y", "copy", "Copy", id="app.copy", tooltip="Copy the row"),
         Binding("t", "theme", "Theme", id="app.theme", show=False,
-                tooltip="Dark, light, the terminal's sixteen colours"),
+                tooltip="Dark, light, sixteen colours"),
         Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
         Binding("q", "quit", "Quit", id="app.quit"),
     ]  # fmt: skip

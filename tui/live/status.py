@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from analyzer.report.cells import cells
 from analyzer.report.escape import printable
-from tui.draw import text
 from tui.look import Colour, Glyph, Ink, look_of
 from tui.widgets.line import Line
 
@@ -38,14 +37,12 @@ class StatusLine(Widget):
     def render_line(self, y: int) -> Strip:  # noqa: ARG002
         look, width = look_of(self), self.size.width
         line = Line(look)
-        line.add(" ")
-        separator = f" {look.glyph(Glyph.SEPARATOR)} "
-        for at, piece in enumerate(self._said):
-            gap, words = separator if at else "", printable(piece.text)
-            room = width - line.width
-            if cells(gap + words) > room:
-                style = look.style(piece.ink, line.ground)
-                line.put(text(gap + words, room, look, style))
-                break
-            line.add(gap, Ink.DIM).add(words, piece.ink)
-        return line.strip(width)
+        between = " "
+        for piece in self._said:
+            line.add(between, Ink.DIM).add(printable(piece.text), piece.ink)
+            between = f" {look.glyph(Glyph.SEPARATOR)} "
+        if line.width <= width:
+            return line.strip(width)
+        style = look.style(Ink.MUTED, line.ground)
+        more = Strip([Segment(look.glyph(Glyph.ELLIPSIS), style)], 1)
+        return Strip.join([line.strip(max(width - 1, 0)), more])
