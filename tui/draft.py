@@ -84,8 +84,8 @@ class Draft:
         if self.offer != str(MergePolicy.parse(self.base.policy).offer):
             told.append(f"policy {self.offer}")
         for word, offered in (("with", True), ("without", False)):
-            toggled = {**self.workloads, **self.processes}
-            names = [str(name) for name, value in toggled.items() if value is offered]
+            toggled = [*self.workloads.items(), *self.processes.items()]
+            names = [str(name) for name, value in toggled if value is offered]
             if names:
                 told.append(f"{word} {' '.join(names)}")
         return ", ".join(told) or "the same again"
