@@ -27,7 +27,8 @@ from tui.config import Config
 from tui.dialogs.ask import Ask
 from tui.dialogs.help import Help
 from tui.filter_line import FilterLine
-from tui.keys import Key, keys_of
+from tui.keys import Key as Pressed
+from tui.keys import keys_of
 from tui.live.cards import STATES, cards, parts
 from tui.live.forecast import Forecast
 from tui.live.processes import Processes, columns
@@ -41,6 +42,7 @@ from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.kpi import KpiStrip
+from tui.widgets.source import Key
 from tui.widgets.top_bar import Heading, TopBar
 
 if TYPE_CHECKING:
@@ -82,10 +84,8 @@ class LiveHelp(Help):
     # What it inherits is written for `Help`.
     SCOPED_CSS = False
 
-    def _groups(self) -> list[tuple[str, list[Key]]]:
-        # There is nothing to match: a filter lists what it finds, and nothing else.
-        rows = [key for key in keys_of(Grid) if not key.action.startswith("match")]
-        return [("Live host", list(keys_of(LiveApp))), ("Rows", rows)]
+    def _groups(self) -> list[tuple[str, list[Pressed]]]:
+        return [("Live host", list(keys_of(LiveApp))), ("Rows", list(keys_of(Grid)))]
 
 
 class LiveApp(App[int]):
@@ -457,7 +457,12 @@ class LiveApp(App[int]):
     @on(Input.Changed, "#filter-words")
     def _typed(self, event: Input.Changed) -> None:
         self._words = event.value.strip()
+        if self._words:
+            self.grid.match = partial(self._has, self._words)
         self._show_processes()
+
+    def _has(self, words: str, key: Key) -> bool:
+        return self._source.has(key, words)
 
     @on(Input.Submitted, "#filter-words")
     def _kept(self) -> None:

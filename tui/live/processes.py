@@ -105,6 +105,11 @@ class Processes(Source):
         """The figures behind a row."""
         return self._rows[key]
 
+    def has(self, key: Key, words: str) -> bool:
+        """Whether a row is of a process with *words* in its names or pid."""
+        row = self._rows[key]
+        return row.pid is not None and _has(row, words.casefold())
+
     def exactly(self, key: Key) -> list[str]:
         """The figures of a row, none of them rounded but the share."""
         row = self._rows[key]
@@ -206,7 +211,7 @@ _TEXTS: Final[Mapping[str, Callable[[Any], str]]] = {
 """All others are pages."""
 
 
-def _has(process: ProcessSample, words: str) -> bool:
+def _has(process: ProcessSample | Row, words: str) -> bool:
     names = (process.comm, process.workload, str(process.pid))
     return any(words in name.casefold() for name in names)
 

@@ -323,10 +323,13 @@ def test_filter_by_text() -> None:
             await pilot.press("x")
             await pilot.pause()
             assert "esc clears" in "\n".join(text(app))
-            await pilot.press("escape")
+            await pilot.press("backspace", "escape")
             await pilot.pause()
             assert len(app.grid.visible_rows()) == 3
             assert app.focused is app.grid
+            # What the filter found can still be gone to.
+            await pilot.press("home", "n")
+            assert app.grid.selected == (11, 5)
 
     run(test)
 
