@@ -25,6 +25,7 @@ from traces.errors import InputError, KsmAnalyzeError
 from tui.clipboard import copy
 from tui.config import Config
 from tui.dialogs.ask import Ask
+from tui.dialogs.columns import Columns
 from tui.dialogs.help import Help
 from tui.filter_line import FilterLine
 from tui.keys import Key as Pressed
@@ -477,6 +478,15 @@ class LiveApp(App[int]):
             self._words = ""
             self._show_processes()
             self.grid.focus()
+
+    @on(Grid.ColumnsWanted)
+    def _choose_columns(self) -> None:
+        dialog = Columns(self.grid.columns[1:], self.grid.shown_columns())
+        self.push_screen(dialog, self._take_columns)
+
+    def _take_columns(self, keys: list[str] | None) -> None:
+        if keys is not None:
+            self.grid.choose(keys)
 
     def action_units(self) -> None:
         self._in_pages = not self._in_pages

@@ -356,6 +356,19 @@ def test_sorting() -> None:
     run(test)
 
 
+def test_columns_can_be_chosen() -> None:
+    async def test() -> None:
+        app = LiveApp(interval=NEVER)
+        async with shown(app) as pilot:
+            # The first in the list is the pid.
+            await pilot.press("c", "space", "escape")
+            await pilot.pause()
+            assert "pid" not in app.grid.shown_columns()
+            assert "ksm_merging_pages" in app.grid.shown_columns()
+
+    run(test)
+
+
 def test_pause_stops_looking_and_goes_on() -> None:
     async def test() -> None:
         app = LiveApp(interval=0.05)
