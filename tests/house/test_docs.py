@@ -103,3 +103,11 @@ def test_pictures_are_used_small_and_load_nothing(picture: Path) -> None:
     assert len(svg) < 120_000
     name = str(picture.relative_to(DOCS))
     assert any(f"{name})" in page.read_text() for page in PAGES_OF_DOCS), name
+
+
+def test_every_module_of_the_screen_has_its_place_in_the_architecture() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    tree = text[text.index("\ntui/ ") : text.index("\ntests/ ")]
+    for module in (ROOT / "tui").rglob("*.py"):
+        if module.name != "__init__.py" and "live" not in module.parts:
+            assert module.name in tree, module
