@@ -5,9 +5,13 @@ UPDATE_GOLDEN=1 rewrites its table.
 
 import os
 import re
+from importlib import import_module
 from pathlib import Path
 
-from tui.keys import GROUPS, all_keys, keys_of, shown_keys
+import pytest
+
+from tui.app import KsmApp
+from tui.keys import _CLASSES, GROUPS, all_keys, keys_of, shown_keys
 from tui.views.time import Time
 from tui.widgets.grid import Grid
 
@@ -64,3 +68,12 @@ def test_keys_are_called_as_people_call_them():
 
 def test_what_has_no_keys_of_its_own_lists_none():
     assert list(keys_of(Time)) == []
+
+
+@pytest.mark.parametrize(("module", "name"), _CLASSES)
+def test_no_key_is_dead(module, name):
+    made = getattr(import_module(module), name)
+    for key in keys_of(made):
+        action = key.action.split("(")[0]
+        target = KsmApp if action.startswith("app.") else made
+        assert hasattr(target, f"action_{action.removeprefix('app.')}"), key
