@@ -23,6 +23,7 @@ from traces.errors import KsmAnalyzeError
 from tui.config import Config
 from tui.dialogs.ask import Ask
 from tui.dialogs.choose import Choose
+from tui.dialogs.columns import Columns
 from tui.dialogs.help import Help
 from tui.filter_line import FilterLine
 from tui.jobs import Order
@@ -38,6 +39,7 @@ from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
 from tui.views.prose import Prose
 from tui.views.view import View
+from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scroll_bar import scroll_bar
 from tui.widgets.scrubber import Course, Scrubber
@@ -152,7 +154,8 @@ class KsmApp(App[int]):
         plain: bool = False,
         where: str = "",
     ) -> None:
-        # Without this Textual turns colours into greys, and ours are chosen as hues.
+        # Textual decides now how it takes colours away; only of a terminal's own
+        # colours nothing is left, others become greys.
         super().__init__(ansi_color="NO_COLOR" in os.environ or None)
         for made in themes():
             self.register_theme(made)
@@ -363,7 +366,7 @@ class KsmApp(App[int]):
         self.show_frame()
 
     def show_frame(self) -> None:
-        """Draw the bands around the view anew."""
+        """Bring the bands up to date."""
         self._show_top()
         self._show_scrubber()
 
@@ -619,6 +622,16 @@ class KsmApp(App[int]):
                 self.view.main().focus()
         elif self.screen.maximized is not None:
             self.screen.minimize()
+
+    @on(Grid.ColumnsWanted)
+    def _choose_columns(self, event: Grid.ColumnsWanted) -> None:
+        grid = event.grid
+        dialog = Columns(grid.columns[1:], grid.shown_columns())
+        self.push_screen(dialog, partial(self._take_columns, grid))
+
+    def _take_columns(self, grid: Grid, keys: list[str] | None) -> None:
+        if keys is not None:
+            grid.choose(keys)
 
     # The rest.
 

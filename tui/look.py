@@ -87,6 +87,7 @@ class Glyph(Enum):
     PAST = ("━", "=")
     KNOB = ("●", "O")
     NOTCH = ("╋", "+")
+    ABOUT = ("≈", "~")
     CURVE = ("━", "-")
     LESS_THAN_SHOWN = ("·", ".")
     ELLIPSIS = ("…", "~")
