@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
+from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
 from analyzer.report.escape import printable
@@ -37,9 +38,11 @@ from tui.tasks import Task, Tasks
 from tui.variant import Progress, Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
+from tui.views.prose import Prose
 from tui.views.view import View
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
+from tui.widgets.scroll_bar import scroll_bar
 from tui.widgets.scrubber import Course, Scrubber
 from tui.widgets.tabs import Tabs
 from tui.widgets.top_bar import Heading, TopBar
@@ -183,6 +186,8 @@ class KsmApp(App[int]):
         self._playing = False
         # A view is made in several steps, and none may be used before the last.
         self._going = asyncio.Lock()
+        if plain:
+            self.add_class("-ascii")
         chosen = theme or self.config.theme or "ksm-dark"
         self.theme = chosen if self._colour else "ksm-mono"
 
@@ -394,6 +399,7 @@ class KsmApp(App[int]):
                     waited=int(task.seconds) if task else 0,
                     a=session.a.name if session.a and session.result else "",
                     b=session.b.name if session.b else "",
+                    moment=self._moment(),
                     alarm=self._alarm(),
                 )
             )
@@ -408,6 +414,14 @@ class KsmApp(App[int]):
             f"{count_text(result.trace.workloads)} workloads",
         )
 
+    def _moment(self) -> str:
+        """What the moment looked at is called: `pass 4/12`."""
+        session, moment = self.session, self.session.moment
+        if moment is None:
+            return ""
+        last = " end" if session.at_end and not session.result_ends_in_a_pass else ""
+        return f"pass {moment.full_scans}/{session.passes}{last}"
+
     def _alarm(self) -> str:
         a = self.session.a
         if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
@@ -421,11 +435,10 @@ class KsmApp(App[int]):
         moment = session.moment
         if moment is None:
             return
-        last = " end" if session.at_end and not session.result_ends_in_a_pass else ""
         course = Course(
             count=session.count,
             at=session.at,
-            label=f"pass {moment.full_scans}/{session.passes}{last}",
+            label=self._moment(),
             time=duration_text(moment.time_ns // 1_000_000),
             notch=session.enough_at,
             note=session.enough_note,
@@ -667,6 +680,7 @@ class KsmApp(App[int]):
 
     def _watch_theme(self, theme_name: str) -> None:
         super()._watch_theme(theme_name)
+        ScrollBar.renderer = scroll_bar(self.look)
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
@@ -674,6 +688,8 @@ class KsmApp(App[int]):
         self.refresh(layout=True)
         for widget in self.screen.query("*"):
             widget.refresh()
+        for pane in self.screen.query(Prose):
+            pane.write()
 
     def action_help(self) -> None:
         self.push_screen(Help(self.screen.focused, self.view))

@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 from analyzer.report.escape import printable
 from tui.export import SUFFIXES, Cannot, write_file
 from tui.session import Session
+from tui.views.view import subtitled
 
 if TYPE_CHECKING:
     from tui.views.process import Process
@@ -41,7 +42,7 @@ class Export(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = Content("export what is seen")
-            box.border_subtitle = Content("enter · esc")
+            subtitled(box, "enter", "esc")
             yield Input(f"{self._view.NAME}.csv", compact=True)
             yield Static(Content(f"suffix: {', '.join(SUFFIXES)} (svg: the screen)"))
 

@@ -7,7 +7,6 @@ import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.content import Content
 
 from analyzer.findings import findings
 from analyzer.report.columns import derived
@@ -19,10 +18,10 @@ from tui.session import Session
 from tui.sheet import Sheet, columns_of
 from tui.views.cards import cards
 from tui.views.findings import Findings
-from tui.views.prose import Prose
+from tui.views.prose import Page, Prose
 from tui.views.sharing import OTHERS, Matrix, Order, tight_amount
 from tui.views.states import COURSE
-from tui.views.view import Rows, View, home, titled
+from tui.views.view import Rows, View, entitled, home, subtitled, titled
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
@@ -40,6 +39,7 @@ class Overview(View):
     """Figures, one bar of everything, and four panes."""
 
     NAME = "overview"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Overview { layout: vertical; }
     Overview > KpiStrip { height: 3; margin: 0 0 1 0; }
@@ -104,7 +104,7 @@ class Overview(View):
         seen = course.head(self.session.at + 1)
         self.query_one(KpiStrip).set(cards(self.session, moment, seen))
         if nothing:
-            self._say_nothing()
+            self.query_one(Prose).say(self._say_nothing)
             return
         parts = self._parts(moment)
         self.query_one(Composition).set(parts)
@@ -218,14 +218,14 @@ class Overview(View):
                 self.session.amount,
                 tight=partial(tight_amount, self.session),
             )
-            heat.border_subtitle = Content(self.notice() or "3 for all")
+            entitled(heat, "who shares with whom", self.notice())
         said.show(findings(result))
-        said.border_subtitle = Content("of the end · enter shows")
+        entitled(said, "findings", "of the end")
+        subtitled(said, "enter shows")
 
-    def _say_nothing(self) -> None:
-        result, pane = self.session.result, self.query_one(Prose)
+    def _say_nothing(self, page: Page) -> None:
+        result = self.session.result
         assert result is not None
-        page = pane.page()
         page.line(nothing_offered(result), bold=True).gap()
         captured = int(result.processes["pages_captured"].sum())
         page.line(
@@ -235,7 +235,6 @@ class Overview(View):
         page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), "policy",
                   (" to all, ", Ink.MUTED), ("F5", Ink.ACCENT),
                   (" says exactly what that would save", Ink.MUTED))  # fmt: skip
-        pane.say(page)
 
 
 class _Sheet(Sheet):
@@ -267,6 +266,6 @@ def _columns() -> list[Column]:
     }
     widths = {"workload": 14, "share_saved": 6, "processes": 6, "net_saved": 10}
     columns = columns_of(ranks, widths, {"workload": 2})
-    bar = Column("bar", "non-zero + zero", 10, 3, flex=3, right=False, sortable=False,
+    bar = Column("bar", "zero apart", 10, 3, flex=3, right=False, sortable=False,
                  pictorial=True)  # fmt: skip
     return [*columns[:3], bar, *columns[3:]]

@@ -1,13 +1,13 @@
 """Who shares with whom: a matrix of workloads, and a pane about a pair of them."""
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 
 from analyzer.report.escape import printable
 from analyzer.report.units import count_text, pages_text, share_text
@@ -16,7 +16,7 @@ from tui.draw import tight
 from tui.look import Ink
 from tui.session import Session, Unit
 from tui.views.prose import Page, Prose
-from tui.views.view import Rows, View, titled
+from tui.views.view import Rows, View, entitled, subtitled, titled
 from tui.widgets.heat_map import HeatMap, Split
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OTHERS: Final = "(all others)"
 """What the workloads beyond the largest are called together."""
 _TOP: Final = 8
+_TITLE: Final = "non-zero saved in the row because of the column"
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -105,6 +106,7 @@ class Sharing(View):
     """The matrix, and the pair under its cursor."""
 
     NAME = "sharing"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Sharing { layout: vertical; }
     .-wide Sharing { layout: horizontal; }
@@ -130,7 +132,7 @@ class Sharing(View):
         self._shown: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield titled(HeatMap(), "non-zero saved in the row because of the column")
+        yield titled(HeatMap(), _TITLE)
         yield titled(Prose(), "pair")
 
     def main(self) -> HeatMap:
@@ -255,18 +257,16 @@ class Sharing(View):
         return self._matrix.names[heat.row], self._matrix.names[heat.column]
 
     def _say_where(self) -> None:
-        keys = "o order · v values"
-        notice = self.notice()
-        self.main().border_subtitle = Content(f"{keys} · {notice}" if notice else keys)
+        entitled(self.main(), _TITLE, self.notice())
+        subtitled(self.main(), "o order", "v values")
 
     def _tell(self) -> None:
         pane, pair = self.query_one(Prose), self._pair()
         found = self.session.detail
-        if pair is None or found is None or self._matrix is None or not pane.display:
+        if pair is None or found is None or self._matrix is None:
             return
-        pane.say(
-            _about(*pair, self._matrix, found.result.holders, self.session, pane.page())
-        )
+        holders = found.result.holders
+        pane.say(partial(_about, *pair, self._matrix, holders, self.session))
 
 
 def _about(

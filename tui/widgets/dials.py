@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from analyzer.report.cells import clipped, padded
+from analyzer.report.cells import padded
 from tui.look import Glyph, Ink, look_of
 from tui.widgets.line import Line
 
@@ -184,7 +184,7 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
             f"{look.glyph(Glyph.MARK) if changed else ' '} ", Ink.CURSOR, bold=True
         )
         name = self._name_width()
-        line.add(padded(clipped(dial.name, name), name), bold=changed)
+        line.add(padded(look.clipped(dial.name, name), name), bold=changed)
         typed = self._typed if selected else None
         value = dial.value if typed is None else f"{typed}_"
         arrow = Ink.ACCENT if selected else Ink.DIM

@@ -469,7 +469,7 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def _titles(self, look: Look) -> Cells:
         drawn: Cells = []
         for column, width in self._shown:
-            title, ink = column.title, Ink.MUTED
+            title, ink = look.words(column.title), Ink.MUTED
             if column.key == self._rows.column:
                 down = self._rows.descending
                 sign = look.glyph(Glyph.DESCENDING if down else Glyph.ASCENDING)

@@ -75,6 +75,7 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
     ) -> None:
         """A map of no pages yet."""
         super().__init__(name=name, id=id, classes=classes)
+        self._title = ""
         self._states = b""
         self._kinds: Sequence[Colour] = ()
         self._extent: Callable[[int], str] | None = None
@@ -97,7 +98,7 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
         self._states, self._kinds, self._extent = states, kinds, extent
         self._page = min(self._page, max(len(states) - 1, 0))
         self._drawn_for = None
-        self.border_title = Content(printable(title))
+        self._title = printable(title)
         self._say_size()
         self.refresh()
 
@@ -170,13 +171,18 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _say_size(self) -> None:
+        self.border_title = Content(self._title)
+        self.border_subtitle = None
         if not self.is_mounted or not self._states:
-            self.border_subtitle = None
             return
         pages = self.pages_per_cell
         extent = f" ({self._extent(pages)})" if self._extent else ""
         plural = "s" if pages > 1 else ""
-        self.border_subtitle = Content(f"1 cell = {pages} page{plural}{extent}")
+        told = f"1 cell = {pages} page{plural}{extent}"
+        if self.styles.border_bottom[0]:
+            self.border_subtitle = Content(told)
+        else:
+            self.border_title = Content(f"{self._title}, {told}")
 
     def drawn_line(self, y: int, look: Look) -> Strip:
         """One row of cells."""
