@@ -22,7 +22,8 @@ class Unit(StrEnum):
 
     BYTES = "bytes"
     PAGES = "pages"
-    SHARE = "% of the pages offered"
+    SHARE = "% of the pages offered at the end"
+    """The same whole for every moment, so that moments can be compared."""
 
 
 class Session:
@@ -168,7 +169,7 @@ class Session:
 
     @property
     def pages_offered(self) -> int:
-        """Pages (mappings) offered to ksmd in A."""
+        """Pages (mappings) offered to ksmd in A, at its end."""
         result = self.result
         return int(result.processes["pages"].sum()) if result is not None else 0
 

@@ -1,5 +1,6 @@
 """A beside B: what differs in what was asked, per workload, and over the passes."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
@@ -13,7 +14,7 @@ from tui.draw import figure, signed
 from tui.look import Ink, Look
 from tui.session import Session
 from tui.views.figures import change_ink, change_words, figure_words
-from tui.views.prose import Prose
+from tui.views.prose import Page, Prose
 from tui.views.view import Rows, View, titled
 from tui.widgets.grid import Grid
 from tui.widgets.kpi import Card, KpiStrip
@@ -146,19 +147,7 @@ class Compare(View):
         self._table()
 
     def _say_alone(self) -> None:
-        pane = self.query_one(Prose)
-        page = pane.page()
-        page.line("There is nothing to compare yet.", bold=True).gap()
-        page.line(
-            ("6", Ink.ACCENT),
-            (" What-if: change a knob, ", Ink.MUTED),
-            ("F5", Ink.ACCENT),
-            (" replays it, ", Ink.MUTED),
-            ("b", Ink.ACCENT),
-            (" on a variant makes it B", Ink.MUTED),
-        )
-        page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
-        pane.say(page)
+        self.query_one(Prose).say(_alone)
 
     def _cards(self) -> None:
         comparison = self._comparison
@@ -174,17 +163,8 @@ class Compare(View):
         self.query_one(KpiStrip).set(cards)
 
     def _settings(self) -> None:
-        comparison, pane = self._comparison, self.query_one(Prose)
-        assert comparison is not None
-        page = pane.page()
-        for found in comparison.differs[:3]:
-            page.line((f"{found.name} ", Ink.MUTED), str(found.a), (" → ", Ink.DIM),
-                      str(found.b))  # fmt: skip
-        if len(comparison.differs) > 3:
-            page.line((f"{len(comparison.differs) - 3} more settings differ", Ink.DIM))
-        if not comparison.differs:
-            page.line(("the same settings", Ink.DIM))
-        pane.say(page)
+        assert self._comparison is not None
+        self.query_one(Prose).say(partial(_settings, self._comparison))
 
     def _table(self) -> None:
         comparison = self._comparison
@@ -278,6 +258,29 @@ class _Rows(Source):
     def _delta(self, row: dict[str, Any]) -> int:
         """What B has more; of a workload only one side has, all of it."""
         return int((row[f"{self.figure}_b"] or 0) - (row[f"{self.figure}_a"] or 0))
+
+
+def _alone(page: Page) -> None:
+    page.line("There is nothing to compare yet.", bold=True).gap()
+    page.line(
+        ("6", Ink.ACCENT),
+        (" What-if: change a knob, ", Ink.MUTED),
+        ("F5", Ink.ACCENT),
+        (" replays it, ", Ink.MUTED),
+        ("b", Ink.ACCENT),
+        (" on a variant makes it B", Ink.MUTED),
+    )
+    page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
+
+
+def _settings(comparison: Comparison, page: Page) -> None:
+    for found in comparison.differs[:3]:
+        page.line((f"{found.name} ", Ink.MUTED), str(found.a), (" → ", Ink.DIM),
+                  str(found.b))  # fmt: skip
+    if len(comparison.differs) > 3:
+        page.line((f"{len(comparison.differs) - 3} more settings differ", Ink.DIM))
+    if not comparison.differs:
+        page.line(("the same settings", Ink.DIM))
 
 
 def _workloads(comparison: Comparison) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The contents that save most, and who holds each of them."""
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
@@ -168,9 +169,8 @@ class Contents(View):
         rows = found.result.contents.filter(pl.col("digest") == key)
         holders = found.result.holders.filter(pl.col("digest") == key)
         if rows.height:
-            pane.say(
-                _about(rows.row(0, named=True), holders, self.session, pane.page())
-            )
+            row = rows.row(0, named=True)
+            pane.say(partial(_about, row, holders, self.session))
 
 
 class _Sheet(Sheet):

@@ -19,7 +19,7 @@ from tui.session import Session
 from tui.sheet import Sheet, columns_of
 from tui.views.cards import cards
 from tui.views.findings import Findings
-from tui.views.prose import Prose
+from tui.views.prose import Page, Prose
 from tui.views.sharing import OTHERS, Matrix, Order, tight_amount
 from tui.views.states import COURSE
 from tui.views.view import Rows, View, home, titled
@@ -34,6 +34,7 @@ from tui.widgets.timeline import Timeline
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
     from analyzer.moment import Moment
+    from analyzer.result import ReplayResult
 
 
 class Overview(View):
@@ -223,19 +224,21 @@ class Overview(View):
         said.border_subtitle = Content("of the end · enter shows")
 
     def _say_nothing(self) -> None:
-        result, pane = self.session.result, self.query_one(Prose)
-        assert result is not None
-        page = pane.page()
-        page.line(nothing_offered(result), bold=True).gap()
-        captured = int(result.processes["pages_captured"].sum())
-        page.line(
-            f"{count_text(result.processes.height)} processes with "
-            f"{count_text(captured)} pages were captured, none is offered."
-        )
-        page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), "policy",
-                  (" to all, ", Ink.MUTED), ("F5", Ink.ACCENT),
-                  (" says exactly what that would save", Ink.MUTED))  # fmt: skip
-        pane.say(page)
+        assert self.session.result is not None
+        self.query_one(Prose).say(partial(_nothing, self.session.result))
+
+
+def _nothing(result: "ReplayResult", page: Page) -> None:
+    """Why there is nothing to show, and how to find out what there could be."""
+    page.line(nothing_offered(result), bold=True).gap()
+    captured = int(result.processes["pages_captured"].sum())
+    page.line(
+        f"{count_text(result.processes.height)} processes with "
+        f"{count_text(captured)} pages were captured, none is offered."
+    )
+    page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), "policy",
+              (" to all, ", Ink.MUTED), ("F5", Ink.ACCENT),
+              (" says exactly what that would save", Ink.MUTED))  # fmt: skip
 
 
 class _Sheet(Sheet):

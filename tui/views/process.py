@@ -1,6 +1,7 @@
 """One process: the kernel's own figures of it, its mappings, and every page of one."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -218,9 +219,15 @@ class Process(Screen[None]):
                  f"saved {saved}", Ink.ACCENT, short="profit"),
             Card("ksm_rmap_items", count_text(items),
                  bytes_text(items * RMAP_ITEM_SIZE), State.KEPT, short="rmap_items"),
-            Card("offered", share_text(pages, captured),
-                 f"of {pages_text(captured)} captured", Ink.WARNING),
+            self._offered(pages, captured),
         ]  # fmt: skip
+
+    def _offered(self, pages: int, captured: int | None) -> Card:
+        if captured is None:
+            # How many there were is known of the end of a capture over time only.
+            return Card("offered", pages_text(pages), accent=Ink.WARNING)
+        told = f"of {pages_text(captured)} captured"
+        return Card("offered", share_text(pages, captured), told, Ink.WARNING)
 
     def _sheet(self) -> "_Mappings":
         frame = self.frame()
@@ -246,7 +253,7 @@ class Process(Screen[None]):
             return
         pane = self.query_one(Prose)
         key = (MAPPING, (self.process, mapping))
-        pane.say(selected(self.session, tree, key, pane.page()))
+        pane.say(partial(selected, self.session, tree, key))
         self._draw_pages(mapping)
 
     def _draw_pages(self, mapping: Any) -> None:

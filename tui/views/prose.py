@@ -1,6 +1,6 @@
 """Panes of words and small bars, put together line by line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -14,23 +14,37 @@ from tui.look import Colour, Ink, Look, look_of
 
 
 class Prose(VerticalScroll, can_focus=True):
-    """A pane that shows a `Page`, and scrolls if it is longer than the pane."""
+    """A pane that shows a `Page`, and scrolls if it is longer than the pane.
+
+    The page is written for the width there is, and written again for another.
+    """
 
     DEFAULT_CSS = """
     Prose { padding: 0 1; }
     Prose > Static { width: 100%; height: auto; }
     """
 
+    _fill: "Callable[[Page], object] | None" = None
+
     def compose(self) -> ComposeResult:
         yield Static(Text(""))
 
-    def say(self, page: "Page") -> None:
-        """Show *page* from now on."""
-        self.query_one(Static).update(page.text)
+    def say(self, fill: "Callable[[Page], object]") -> None:
+        """Show what *fill* writes on an empty page from now on."""
+        self._fill = fill
+        self._write()
 
-    def page(self) -> "Page":
-        """An empty page as wide as this pane."""
-        return Page(look_of(self), max(self.content_size.width, 20))
+    def on_resize(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        width = self.content_size.width
+        # A view that is not seen has no width.
+        if self._fill is None or not width:
+            return
+        page = Page(look_of(self), max(width, 20))
+        self._fill(page)
+        self.query_one(Static).update(page.text)
 
 
 class Page:
@@ -88,7 +102,7 @@ class Page:
         room = self.width - named - 10 - (2 if sign else 0)
         for text in more:
             if len(text) + 1 <= room:
-                cell = f"{text:>8}"
+                cell = f" {text:>7}"
                 self.text.append(cell, style(Ink.DIM))
                 room -= len(cell)
         self.text.append("\n")

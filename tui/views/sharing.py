@@ -1,6 +1,7 @@
 """Who shares with whom: a matrix of workloads, and a pane about a pair of them."""
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import polars as pl
@@ -265,7 +266,7 @@ class Sharing(View):
         if pair is None or found is None or self._matrix is None or not pane.display:
             return
         pane.say(
-            _about(*pair, self._matrix, found.result.holders, self.session, pane.page())
+            partial(_about, *pair, self._matrix, found.result.holders, self.session)
         )
 
 

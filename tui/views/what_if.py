@@ -1,6 +1,7 @@
 """What if: every knob, who is offered, and the variants that were replayed."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from rich.segment import Segment
@@ -236,10 +237,8 @@ class WhatIf(View):
         if not pane.display:
             return
         settings = self.draft.settings()
-        page = pane.page()
         found = next((v for v in self.session.variants if v.settings == settings), None)
-        _beside_a(self.session, self.draft, found, page)
-        pane.say(page)
+        pane.say(partial(_beside_a, self.session, self.draft, found))
 
 
 class Offers(Grid):

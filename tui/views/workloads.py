@@ -1,5 +1,6 @@
 """Who saves: workloads, their processes and the mappings of these, in one tree."""
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -168,7 +169,7 @@ class Workloads(View):
         pane = self.query_one(Prose)
         key = self.main().selected
         if key is not None and self._tree is not None and pane.display:
-            pane.say(selected(self.session, self._tree, key, pane.page()))
+            pane.say(partial(selected, self.session, self._tree, key))
 
     def _say_where(self) -> None:
         grid = self.main()
