@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analyzer.report.escape import printable
 from analyzer.report.units import bytes_text, count_text, percent_text
 from traces.schema import PAGE_SIZE
-from tui.variant import Found, Variant
+from tui.variant import Found, Progress, Settings, Variant
 
 if TYPE_CHECKING:
     import polars as pl
@@ -88,6 +88,10 @@ class Session:
             kept = self._moment = result, self.at, moment(result, self.at)
         return kept[2]
 
+    def name_of(self, at: int) -> str:
+        """What the moment *at* is called: `pass 4`, or the end of a capture's time."""
+        return f"pass {at + 1}" if at < self.passes else f"the end, at pass {at}"
+
     @property
     def course(self) -> "pl.DataFrame | None":
         """A row per moment."""
@@ -156,6 +160,19 @@ class Session:
             if b is self.a:
                 self.a = self.b
             self.b = b
+
+    def variant_of(self, settings: Settings) -> Variant | None:
+        """The replay of A's captures by *settings*, done or on its way."""
+        given_up = Progress.FAILED, Progress.CANCELLED
+        for variant in self.variants:
+            same = self.a is not None and variant.source == self.a.source
+            if (
+                same
+                and variant.settings == settings
+                and (variant.progress not in given_up)
+            ):
+                return variant
+        return None
 
     def amount(self, pages: int) -> str:
         """So many pages in the unit chosen."""

@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 from analyzer.report.escape import printable
 from tui.export import SUFFIXES, Cannot, write_file
 from tui.session import Session
+from tui.views.process import Process
 from tui.views.view import View
 
 
@@ -30,7 +31,7 @@ class Export(ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]
 
-    def __init__(self, session: Session, view: View, picture: str) -> None:
+    def __init__(self, session: Session, view: View | Process, picture: str) -> None:
         """*picture* is the screen as it is, in SVG."""
         super().__init__()
         self._session, self._view, self._picture = session, view, picture
