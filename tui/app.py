@@ -35,7 +35,7 @@ from tui.picture import standalone
 from tui.session import Session, Unit, title_of
 from tui.sources import Opened, opened
 from tui.tasks import Task, Tasks
-from tui.variant import Progress, Settings, Variant
+from tui.variant import Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
 from tui.views.prose import Prose
@@ -237,6 +237,8 @@ class KsmApp(App[int]):
     @work(group="open", exclusive=True)
     async def open_all(self) -> None:
         """Open what was named: results at once, captures by replaying them."""
+        for opening in self.body.query(Opening):
+            opening.begin()
         self.session.variants = []
         self.session.a = self.session.b = None
         self.error = None
@@ -304,11 +306,8 @@ class KsmApp(App[int]):
     def _task_changed(self, task: Task) -> None:
         self._show_top()
         variant = task.variant
-        if variant.progress is Progress.FAILED and variant is self.session.a:
-            log = write_down(f"{variant.name}: {variant.error}")
-            if variant.found is None:
-                self._refuse(KsmAnalyzeError(variant.error, variant.hint), log)
-                return
+        if task.error and task is not self.tasks.current:
+            self._tell_failure(task)
         opening = self.body.visible_content
         if isinstance(opening, Opening):
             opening.look_at()
@@ -317,6 +316,21 @@ class KsmApp(App[int]):
             return
         if self.session.result is not None:
             self.changed()
+
+    def _tell_failure(self, task: Task) -> None:
+        """Once, when it is over."""
+        log = write_down(f"{task.title}: {task.error}")
+        variant = task.variant
+        if variant is self.session.a and variant.found is None:
+            self._refuse(KsmAnalyzeError(variant.error, variant.hint), log)
+            return
+        where = f" · log: {log}" if log else ""
+        self.notify(
+            printable(f"{task.error}{where}"),
+            title=printable(task.title),
+            severity="error",
+            markup=False,
+        )
 
     def _refuse(self, error: KsmAnalyzeError, log: Path | None = None) -> None:
         self.error = error
@@ -365,8 +379,7 @@ class KsmApp(App[int]):
         view = self.view
         assert view is not None
         self.query_one(Tabs).show(name)
-        view.filter(self._expression)
-        view.look_at()
+        self._look()
         if find:
             view.find(find)
         view.main().focus()
@@ -374,13 +387,30 @@ class KsmApp(App[int]):
 
     def changed(self) -> None:
         """Something that is shown has changed."""
-        if self.view is not None:
-            self.view.look_at()
+        self._look()
         for screen in self.screen_stack[1:]:
             look_at = getattr(screen, "look_at", None)
             if look_at is not None:
                 look_at()
         self.show_frame()
+
+    def _look(self) -> None:
+        """Bring the view up to date; what the filter names must be known of it, and of
+        the moment looked at, else nothing is left out."""
+        view = self.view
+        if view is None:
+            return
+        line = self.query_one(FilterLine)
+        try:
+            told = view.filter(self._expression)
+            view.look_at()
+        except KsmAnalyzeError as error:
+            view.filter(None)
+            view.look_at()
+            line.tell(f"not here: {error}", wrong=True)
+            return
+        if self._expression is not None:
+            line.tell(told)
 
     def show_frame(self) -> None:
         """Bring the bands up to date."""
@@ -524,7 +554,7 @@ class KsmApp(App[int]):
         if not marks:
             self.notify("no bookmark yet: b sets one", timeout=2)
             return
-        choices = [(f"pass {at + 1}", at) for at in marks]
+        choices = [(self.session.name_of(at), at) for at in marks]
         self.push_screen(Choose("bookmarks", choices), self._go_to_chosen)
 
     def _go_to_chosen(self, at: Any) -> None:
@@ -563,6 +593,8 @@ class KsmApp(App[int]):
     def action_cancel(self) -> None:
         if self.tasks.current is not None:
             self.tasks.cancel(self.tasks.current)
+        else:
+            self.notify("no replay runs", timeout=2)
 
     def action_jobs(self) -> None:
         choices = [
@@ -583,6 +615,8 @@ class KsmApp(App[int]):
         if session.a and session.b and session.b.result is not None:
             session.a, session.b = session.b, session.a
             self.changed()
+        else:
+            self.notify("there is no B yet: b on a variant makes it B", timeout=3)
 
     def action_reload(self) -> None:
         if self.tasks.current is not None:
@@ -725,7 +759,12 @@ class KsmApp(App[int]):
         if a is None or not a.traces:
             self.notify("a saved result has no pages: open the trace", timeout=4)
             return
-        a.part, a.part_title = None, title
+        when = (
+            ""
+            if self.session.at_end
+            else f" at {self.session.name_of(self.session.at)}"
+        )
+        a.part, a.part_title = None, f"{title}{when}"
         task = self.task_of(a, None if self.session.at_end else self.session.at)
         task.at = self.session.at
         task.order = replace(task.order, within=(mapping, first, last), pages=False)
@@ -740,6 +779,8 @@ class KsmApp(App[int]):
         row = seen.row() if seen is not None else ""
         if row:
             copy(self, row, "row")
+        else:
+            self.notify("there is no row here to copy", timeout=2)
 
     def action_copy_table(self) -> None:
         from tui.clipboard import copy_table
@@ -747,6 +788,8 @@ class KsmApp(App[int]):
         rows = self.seen.rows() if self.seen is not None else None
         if rows is not None:
             copy_table(self, rows)
+        else:
+            self.notify("there is no table here to copy", timeout=2)
 
     def action_export(self) -> None:
         from tui.dialogs.export import Export

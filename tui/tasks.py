@@ -27,6 +27,8 @@ class Task:
     done: float = 0.0
     """The part that is done, from 0 to 1, as far as that can be known."""
     seconds: float = 0.0
+    error: str = ""
+    """Why it failed, in a line; may hold names from outside."""
 
     @property
     def title(self) -> str:
@@ -106,7 +108,9 @@ class Tasks:
         elif "done" in message:
             self._take(task, await load(message))
         elif "error" in message:
-            variant.error, variant.hint = message["error"], message.get("hint") or ""
+            task.error, hint = message["error"], message.get("hint") or ""
+            if task.at is None:
+                variant.error, variant.hint = task.error, hint
             self._ended(task, Progress.FAILED)
         self._changed(task)
 

@@ -266,6 +266,29 @@ class _Rows(Source):
         return int((row[f"{self.figure}_b"] or 0) - (row[f"{self.figure}_a"] or 0))
 
 
+def _alone(page: Page) -> None:
+    page.line("There is nothing to compare yet.", bold=True).gap()
+    page.line(
+        ("6", Ink.ACCENT),
+        (" What-if: change a knob, ", Ink.MUTED),
+        ("F5", Ink.ACCENT),
+        (" replays it, ", Ink.MUTED),
+        ("b", Ink.ACCENT),
+        (" on a variant makes it B", Ink.MUTED),
+    )
+    page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
+
+
+def _settings(comparison: Comparison, page: Page) -> None:
+    for found in comparison.differs[:3]:
+        page.line((f"{found.name} ", Ink.MUTED), str(found.a), (" → ", Ink.DIM),
+                  str(found.b))  # fmt: skip
+    if len(comparison.differs) > 3:
+        page.line((f"{len(comparison.differs) - 3} more settings differ", Ink.DIM))
+    if not comparison.differs:
+        page.line(("the same settings", Ink.DIM))
+
+
 def _workloads(comparison: Comparison) -> pl.DataFrame:
     """The joined workloads, with B's figures under their plain names for filters."""
     frame = comparison.workloads

@@ -18,6 +18,7 @@ from tui.draw import Slice, stacked
 from tui.look import Glyph, Ink, Look, look_of
 from tui.session import Session, title_of
 from tui.tasks import Task, Tasks
+from tui.variant import Progress
 from tui.views.view import subtitled
 
 STAGES: Final = ("start", "read", "number", "scan", "weigh", "write")
@@ -69,6 +70,11 @@ class Opening(Container, can_focus=True):
         if self._refused is None:
             self._show(self._progress(), "opening", "ctrl+x cancels")
 
+    def begin(self) -> None:
+        """Show progress again, after a refusal."""
+        self._refused = None
+        self.look_at()
+
     def refuse(self, error: KsmAnalyzeError, log: Path | None) -> None:
         """Show why nothing can be shown."""
         self._refused = error, log
@@ -96,6 +102,10 @@ class Opening(Container, can_focus=True):
             _stage(text, stage, number - at, task, look)
         if task is not None:
             self._scans(text, task, look)
+        elif self.session.a and self.session.a.progress is Progress.CANCELLED:
+            text.append("\ncancelled: ", look.style(Ink.LOSS))
+            text.append("R", look.style(Ink.ACCENT, bold=True))
+            text.append(" begins again", look.style(Ink.MUTED))
         return text
 
     def _scans(self, text: Text, task: Task, look: Look) -> None:

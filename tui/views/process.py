@@ -221,9 +221,15 @@ class Process(Screen[None]):
                  f"saved {saved}", Ink.ACCENT, short="profit"),
             Card("ksm_rmap_items", count_text(items),
                  bytes_text(items * RMAP_ITEM_SIZE), State.KEPT, short="rmap_items"),
-            Card("offered", share_text(pages, captured),
-                 f"of {pages_text(captured)} captured", Ink.WARNING),
+            self._offered(pages, captured),
         ]  # fmt: skip
+
+    def _offered(self, pages: int, captured: int | None) -> Card:
+        if captured is None:
+            # How many there were is known of the end of a capture over time only.
+            return Card("offered", pages_text(pages), accent=Ink.WARNING)
+        told = f"of {pages_text(captured)} captured"
+        return Card("offered", share_text(pages, captured), told, Ink.WARNING)
 
     def _sheet(self) -> "_Mappings":
         frame = self.frame()

@@ -14,7 +14,10 @@ from tui.look import Colour, Ink, Look, look_of
 
 
 class Prose(VerticalScroll, can_focus=True):
-    """A pane that shows a `Page`, and scrolls if it is longer than the pane."""
+    """A pane that shows a `Page`, and scrolls if it is longer than the pane.
+
+    The page is written for the width there is, and written again for another.
+    """
 
     DEFAULT_CSS = """
     Prose { padding: 0 1; scrollbar-gutter: stable; }

@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from analyzer.report.columns import derived
 from analyzer.report.escape import printable
 from analyzer.report.units import count_text, pages_text, share_text
 from traces.schema import PAGE_SIZE
@@ -164,7 +165,7 @@ class Sharing(View):
         moment, found = self.session.moment, self.session.detail
         if moment is None or found is None:
             return ""
-        workloads = moment.workloads
+        workloads = derived(moment.workloads)
         if expression is None:
             self._kept = None
             self.look_at()

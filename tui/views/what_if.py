@@ -12,6 +12,7 @@ from textual.containers import Vertical
 
 from analyzer.compare import compare
 from analyzer.policy import MergePolicy
+from analyzer.report.escape import printable
 from analyzer.report.units import duration_text, percent_text, profit_text
 from analyzer.worth import cost_of, pages_merged, pages_saved
 from traces.errors import KsmAnalyzeError
@@ -162,12 +163,16 @@ class WhatIf(View):
         if not a.traces:
             self.notify("a saved result cannot be replayed: open its trace", timeout=4)
             return
+        typed = self.main().take()
+        if typed is not None:
+            self._turned(typed)
         settings = self.draft.settings()
-        for variant in self.session.variants:
-            if variant.settings == settings and variant.progress is not Progress.FAILED:
-                self.notify("this is replayed already", timeout=2)
-                self.query_one("#wi-variants", Grid).select(variant)
-                return
+        found = self.session.variant_of(settings)
+        if found is not None:
+            done = found.result is not None
+            self.notify(f"this {'is' if done else 'is being'} replayed", timeout=2)
+            self.query_one("#wi-variants", Grid).select(found)
+            return
         variant = home(self).add_variant(self.draft.title(), settings)
         if self.session.b is None:
             self.session.choose(b=variant)
@@ -213,7 +218,8 @@ class WhatIf(View):
         variant = event.key
         if isinstance(variant, Variant) and variant.progress is Progress.FAILED:
             told = f"{variant.error}" + (f" · {variant.hint}" if variant.hint else "")
-            self.notify(told, title=variant.name, severity="error", markup=False)
+            title = printable(variant.name)
+            self.notify(printable(told), title=title, severity="error", markup=False)
         elif isinstance(variant, Variant) and variant.result is not None:
             self.session.choose(b=variant)
             home(self).action_view("compare")
@@ -245,8 +251,7 @@ class WhatIf(View):
             subtitled(grid, "a b choose sides")
 
     def _show_draft(self) -> None:
-        settings = self.draft.settings()
-        found = next((v for v in self.session.variants if v.settings == settings), None)
+        found = self.session.variant_of(self.draft.settings())
         pane = self.query_one("#wi-draft", Prose)
         pane.say(partial(_beside_a, self.session, self.draft, found))
 
@@ -351,7 +356,8 @@ class _Offered(Source):
             del self.draft.workloads[group]
             for process in self._members(group):
                 self.draft.processes[self._pid(process)] = False
-        _set(self.draft.processes, self._pid(which), offered, self._recorded(key))
+        before = self.draft.workloads.get(group, self._recorded(key))
+        _set(self.draft.processes, self._pid(which), offered, before)
 
     def _toggle_of(self, key: Key) -> bool | None:
         what, which = split(key)

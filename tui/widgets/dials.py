@@ -143,12 +143,19 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
         event.prevent_default()
         self.refresh()
 
-    def _take(self) -> None:
+    def take(self) -> Turned | None:
+        """The number that was being typed, if one was; typing is over."""
         dial, typed = self.selected, self._typed
         self._typed = None
-        if dial is not None and typed:
-            self._turn(dial, str(int(typed)))
         self.refresh()
+        if dial is None or not typed or str(int(typed)) == dial.value:
+            return None
+        return self.Turned(dial.name, str(int(typed)))
+
+    def _take(self) -> None:
+        turned = self.take()
+        if turned is not None:
+            self.post_message(turned)
 
     def on_click(self, event: events.Click) -> None:
         at = self.scroll_offset.y + event.y

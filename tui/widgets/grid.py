@@ -6,6 +6,7 @@ lines.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from rich.segment import Segment
@@ -199,6 +200,7 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def sort_by(self, column: str, descending: bool) -> None:
         """Sort the rows by the column of that key."""
         self._rows.column, self._rows.descending = column, descending
+        self._drawn_for = None
         self.refresh_rows()
         self.post_message(self.Sorted(self, column, descending))
 
@@ -304,9 +306,8 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh_rows()
 
     def action_sort(self, by: int) -> None:
-        """Sort by the next column that is shown and can be sorted by."""
-        self._plan(look_of(self))
-        able = [column for column, _ in self._shown if column.sortable]
+        """Sort by the next column that can be sorted by, which then is shown."""
+        able = [column for column in self._wanted() if column.sortable]
         if not able:
             return
         keys = [column.key for column in able]
@@ -456,9 +457,14 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         width = self.scrollable_content_region.width
         if (width, look) != self._drawn_for:
             self._drawn_for = width, look
-            self._shown = fitted(self._wanted(), width)
+            self._shown = fitted(list(map(self._ranked, self._wanted())), width)
             self._lines.clear()
         return width
+
+    def _ranked(self, column: Column) -> Column:
+        # Whoever reads an order wants to see what it is by.
+        sorts = column.key == self._rows.column and column.rank > 1
+        return replace(column, rank=1) if sorts else column
 
     def _wanted(self) -> list[Column]:
         if self._chosen is None:
