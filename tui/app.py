@@ -22,6 +22,7 @@ from traces.errors import KsmAnalyzeError
 from tui.config import Config
 from tui.dialogs.ask import Ask
 from tui.dialogs.choose import Choose
+from tui.dialogs.columns import Columns
 from tui.dialogs.help import Help
 from tui.filter_line import FilterLine
 from tui.jobs import Order
@@ -36,6 +37,7 @@ from tui.variant import Progress, Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
 from tui.views.view import View
+from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scrubber import Course, Scrubber
 from tui.widgets.tabs import Tabs
@@ -344,7 +346,7 @@ class KsmApp(App[int]):
         if find:
             view.find(find)
         view.main().focus()
-        self._show_frame()
+        self.show_frame()
 
     def changed(self) -> None:
         """Something that is shown has changed."""
@@ -354,9 +356,10 @@ class KsmApp(App[int]):
             look_at = getattr(screen, "look_at", None)
             if look_at is not None:
                 look_at()
-        self._show_frame()
+        self.show_frame()
 
-    def _show_frame(self) -> None:
+    def show_frame(self) -> None:
+        """Bring the bands up to date."""
         self._show_top()
         self._show_scrubber()
 
@@ -604,6 +607,16 @@ class KsmApp(App[int]):
                 self.view.main().focus()
         elif self.screen.maximized is not None:
             self.screen.minimize()
+
+    @on(Grid.ColumnsWanted)
+    def _choose_columns(self, event: Grid.ColumnsWanted) -> None:
+        grid = event.grid
+        dialog = Columns(grid.columns[1:], grid.shown_columns())
+        self.push_screen(dialog, partial(self._take_columns, grid))
+
+    def _take_columns(self, grid: Grid, keys: list[str] | None) -> None:
+        if keys is not None:
+            grid.choose(keys)
 
     # The rest.
 

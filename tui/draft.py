@@ -78,6 +78,18 @@ class Draft:
         """What is to be replayed."""
         return self.base._replace(knobs=self.knobs, policy=str(self._policy()))
 
+    def title(self) -> str:
+        """What is tried out, in few words; may hold names from outside."""
+        told = self.base._replace(knobs=self.knobs).changes(self.base)
+        if self.offer != str(MergePolicy.parse(self.base.policy).offer):
+            told.append(f"policy {self.offer}")
+        for word, offered in (("with", True), ("without", False)):
+            toggled = [*self.workloads.items(), *self.processes.items()]
+            names = [str(name) for name, value in toggled if value is offered]
+            if names:
+                told.append(f"{word} {' '.join(names)}")
+        return ", ".join(told) or "the same again"
+
     @property
     def changed(self) -> bool:
         return self.settings() != self.base

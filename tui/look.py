@@ -86,6 +86,7 @@ class Glyph(Enum):
     PAST = ("━", "=")
     KNOB = ("●", "O")
     NOTCH = ("╋", "+")
+    ABOUT = ("≈", "~")
     CURVE = ("━", "-")
     LESS_THAN_SHOWN = ("·", ".")
     ELLIPSIS = ("…", "~")

@@ -108,7 +108,11 @@ class Compare(View):
         if comparison is None:
             return ""
         rows = _workloads(comparison)
-        fits = rows.height if expression is None else int(expression.select(rows).sum())
+        fits = rows.height
+        if expression is not None:
+            found = rows.filter(expression.select(rows))["workload"].to_list()
+            fits = len(found)
+            self.main().match = set(found).__contains__
         self._expression = expression
         self.look_at()
         return "" if expression is None else f"{fits} of {rows.height} workloads"

@@ -84,9 +84,11 @@ class Contents(View):
         if found is None:
             return ""
         frame = found.result.contents
-        fits = (
-            frame.height if expression is None else int(expression.select(frame).sum())
-        )
+        fits = frame.height
+        if expression is not None:
+            matching = frame.filter(expression.select(frame))["digest"].to_list()
+            fits = len(matching)
+            self.main().match = set(matching).__contains__
         self._expression = expression
         self.look_at()
         return "" if expression is None else f"{fits} of {frame.height} contents"

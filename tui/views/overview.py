@@ -117,7 +117,11 @@ class Overview(View):
         if moment is None:
             return ""
         rows = derived(moment.workloads)
-        fits = rows.height if expression is None else int(expression.select(rows).sum())
+        fits = rows.height
+        if expression is not None:
+            found = rows.filter(expression.select(rows))["workload"].to_list()
+            fits = len(found)
+            self.main().match = set(found).__contains__
         self._expression = expression
         self.look_at()
         return "" if expression is None else f"{fits} of {rows.height} workloads"

@@ -109,6 +109,7 @@ class Process(Screen[None]):
 
     def on_mount(self) -> None:
         self.look_at()
+        home(self).show_frame()
         grid = self.query_one(Grid)
         grid.focus()
         if self._mapping is not None:
@@ -214,7 +215,7 @@ class Process(Screen[None]):
             Card("ksm_zero_pages", count_text(zero), pages_text(zero), State.ZERO,
                  short="zero"),
             Card("ksm_process_profit", profit_text(value["ksm_process_profit"]),
-                 f"saved {saved} of {pages_text(pages)}", Ink.ACCENT, short="profit"),
+                 f"saved {saved}", Ink.ACCENT, short="profit"),
             Card("ksm_rmap_items", count_text(items),
                  bytes_text(items * RMAP_ITEM_SIZE), State.KEPT, short="rmap_items"),
             Card("offered", share_text(pages, captured),
@@ -274,7 +275,7 @@ _COLUMNS: Final = [
     Column("pages", "size", 9, 3),
     Column("pages_saved", "saved", 9, 1),
     Column("share_saved", "saved%", 7, 5),
-    Column("ribbon", "from its first page to its last", 20, 2, flex=3, right=False,
+    Column("ribbon", "pages in order", 20, 2, flex=3, right=False,
            sortable=False, pictorial=True),
     Column("pages_saved_zero", "zero", 9, 6),
     Column("ksm_merging_pages", "merging", 8, 7),

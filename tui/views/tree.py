@@ -126,6 +126,14 @@ class Tree(Source):
         above = (group, (PROCESS, process))
         return above if what == PROCESS else (*above, key)
 
+    def matches(self) -> set[Key] | None:
+        """The processes that match, and the groups they are in; None without filter."""
+        if self._kept is None:
+            return None
+        groups = [name for name, mine in self._members.items() if mine]
+        found: set[Key] = {(GROUP, name) for name in groups}
+        return found | {(PROCESS, process) for process in self._kept}
+
     def frame(self, keys: Sequence[Key]) -> pl.DataFrame:
         """The exact figures of the groups and processes among *keys*, in that order."""
         rows = [split(key) for key in keys]

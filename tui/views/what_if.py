@@ -17,7 +17,7 @@ from analyzer.worth import cost_of, pages_merged, pages_saved
 from traces.errors import KsmAnalyzeError
 from tui.draft import Draft
 from tui.draw import Cells, figure, signed, spark, text
-from tui.look import Ink, Look, State
+from tui.look import Glyph, Ink, Look, State
 from tui.session import Session
 from tui.sheet import Table
 from tui.variant import Progress, Variant
@@ -31,7 +31,6 @@ from tui.widgets.source import Cell, Column, Key, Source, by_values
 
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
-    from analyzer.moment import Moment
 
 ROWS: Final = (
     ("saved", "pages_saved", 1),
@@ -72,6 +71,8 @@ class WhatIf(View):
                 tooltip="Make the selected variant A: all views are of A"),
         Binding("b", "side('b')", "Make B", id="what_if.b",
                 tooltip="Make the selected variant B, as Compare shows it"),
+        Binding("O", "toggle_marked", "Toggle marked", show=False,
+                id="what_if.marked", tooltip="Toggle all that is marked in Workloads"),
         Binding("f5", "app.run_draft", "Run", id="jobs.run"),
     ]  # fmt: skip
 
@@ -87,8 +88,10 @@ class WhatIf(View):
         moment = self.session.moment
         assert moment is not None
         with Vertical(id="wi-left"):
-            yield titled(Dials(id="wi-dials"), "knobs", "type a number · ⌫ resets")
-            self._offered = _Offered(self.session, moment, self.draft, None)
+            yield titled(Dials(id="wi-dials"), "knobs", "⏎ types · ⌫ resets")
+            self._offered = _Offered(
+                self.session, Tree(self.session, moment), self.draft
+            )
             yield titled(
                 Offers(_OFFERS, self._offered, sort="ideal_if_toggled", id="wi-offer"),
                 "who is offered",
@@ -152,10 +155,20 @@ class WhatIf(View):
                 self.notify("this is replayed already", timeout=2)
                 self.query_one("#wi-variants", Grid).select(variant)
                 return
-        name = ", ".join(settings.changes(a.settings)) or "the same again"
-        variant = home(self).add_variant(name, settings)
+        variant = home(self).add_variant(self.draft.title(), settings)
         if self.session.b is None:
             self.session.choose(b=variant)
+        self.look_at()
+
+    def action_toggle_marked(self) -> None:
+        """Toggle what is marked in Workloads."""
+        assert self._offered is not None
+        marked = [key for key in self.session.marks if self._offered.knows(key)]
+        if not marked:
+            self.notify("nothing is marked: space marks rows in Workloads", timeout=2)
+            return
+        for key in marked:
+            self._offered.toggle(key)
         self.look_at()
 
     def action_side(self, side: str) -> None:
@@ -202,7 +215,8 @@ class WhatIf(View):
         moment = self.session.moment
         if moment is None:
             return
-        self._offered = _Offered(self.session, moment, self.draft, self._expression)
+        tree = Tree(self.session, moment, self._expression)
+        self._offered = _Offered(self.session, tree, self.draft)
         self.query_one("#wi-offer", Grid).show(self._offered)
 
     def _show_variants(self) -> None:
@@ -245,7 +259,7 @@ class Offers(Grid):
 
 _OFFERS: Final = [
     Column("name", "workload / process", 20, 0, flex=2, right=False),
-    Column("ideal_if_toggled", "if toggled ≈", 13, 1),
+    Column("ideal_if_toggled", "if toggled", 12, 1),
     Column("pages_captured", "captured", 9, 2),
     Column("pages_saved", "saved", 9, 3),
     Column("net_saved", "net", 10, 4),
@@ -257,15 +271,10 @@ class _Offered(Source):
 
     tree = True
 
-    def __init__(
-        self,
-        session: Session,
-        moment: "Moment",
-        draft: Draft,
-        expression: "Expression | None",
-    ) -> None:
+    def __init__(self, session: Session, tree: Tree, draft: Draft) -> None:
         self.draft, self.session = draft, session
-        self._tree = Tree(session, moment, expression)
+        self._tree = tree
+        self._exact: dict[Key, int | None] = {}
         result = session.result
         assert result is not None
         self._potentials = {
@@ -310,6 +319,13 @@ class _Offered(Source):
         """Whether the draft offers it; None where only a replay can say."""
         toggled = self._toggle_of(key)
         return self._recorded(key) if toggled is None else toggled
+
+    def knows(self, key: Key) -> bool:
+        """Whether it is a workload or process that can be toggled."""
+        what, which = split(key)
+        if what == GROUP:
+            return which in self._tree.groups.at
+        return what == PROCESS and which in self._tree.processes.at
 
     def toggle(self, key: Key) -> None:
         """Offer what is not offered, and the other way round."""
@@ -361,12 +377,34 @@ class _Offered(Source):
         return int(self._potentials[what].value(which, "ideal_if_toggled") or 0)
 
     def _toggled_cell(self, key: Key, width: int, look: Look) -> Cells:
-        """What the ideal would gain or lose: an estimate, until it is replayed."""
-        value = self._potential(key)
+        """What it would save more or less: of the ideal, and so an estimate, until
+        just that was replayed."""
+        if key not in self._exact:
+            self._exact[key] = self._replayed(key)
+        exact = self._exact[key]
+        value = self._potential(key) if exact is None else exact
         ink = Ink.GAIN if value > 0 else Ink.MUTED if value < 0 else Ink.DIM
-        text = f"{'+' if value > 0 else '-' if value < 0 else ''}"
-        text += self.session.amount(abs(value))
-        return figure(text, width, look, ink, bold=value > 0)
+        about = look.glyph(Glyph.ABOUT) if exact is None else ""
+        sign = "+" if value > 0 else "-" if value < 0 else ""
+        words = f"{about}{sign}{self.session.amount(abs(value))}"
+        return figure(words, width, look, ink, bold=exact is not None)
+
+    def _replayed(self, key: Key) -> int | None:
+        """What a replay with just this toggled found; None if there was none."""
+        a = self.session.a
+        if a is None or a.result is None:
+            return None
+        policy = a.settings.policy
+        others = [v for v in self.session.variants if v.settings.policy != policy]
+        if not others:
+            return None
+        alone = _Offered(self.session, self._tree, Draft.of(a.settings))
+        alone.toggle(key)
+        wanted = alone.draft.settings()
+        for variant in others:
+            if variant.settings == wanted and variant.result and not variant.partial:
+                return pages_saved(variant.result) - pages_saved(a.result)
+        return None
 
 
 def _set(

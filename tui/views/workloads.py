@@ -83,6 +83,10 @@ class Workloads(View):
         # A wrong name is refused before anything changes.
         tree = Tree(self.session, moment, expression, self._grouping)
         self._expression = expression
+        found = tree.matches()
+        if found is not None:
+            # Stays when the filter goes: n then finds what it showed.
+            self.main().match = found.__contains__
         self.look_at()
         if expression is None:
             return ""

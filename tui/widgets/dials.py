@@ -1,4 +1,4 @@
-"""A list of settings, each turned by ← and →, or typed."""
+"""A list of settings, each turned by ← and →, or typed after enter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,10 +61,10 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
                 tooltip="Previous preset"),
         Binding("down,j", "move(1)", "Down", show=False, id="dials.down"),
         Binding("up,k", "move(-1)", "Up", show=False, id="dials.up"),
+        Binding("enter", "type", "Type", id="dials.type",
+                tooltip="Type a number; enter again takes it, escape does not"),
         Binding("backspace", "reset", "Reset", id="dials.reset",
-                tooltip="As recorded; a typed number loses its last digit"),
-        Binding("enter", "take", "Take number", show=False, id="dials.take",
-                tooltip="Take the number that was typed (0-9)"),
+                tooltip="As recorded; while typing, take the last digit back"),
     ]  # fmt: skip
 
     class Turned(Message):
@@ -79,7 +79,8 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._dials: Sequence[Dial] = ()
         self._at = 0
-        self._typed = ""
+        self._typed: str | None = None
+        """The number that is being typed; None while none is."""
 
     def show(self, dials: Sequence[Dial]) -> None:
         """Draw *dials* from now on."""
@@ -101,11 +102,11 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
     def action_turn(self, by: int) -> None:
         dial = self.selected
         if dial is not None:
-            self._typed = ""
+            self._typed = None
             self._turn(dial, dial.turned(by))
 
     def action_move(self, by: int) -> None:
-        self.action_take()
+        self._take()
         self._go(self._at + by)
 
     def action_reset(self) -> None:
@@ -116,26 +117,37 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
         elif dial is not None:
             self._turn(dial, dial.recorded)
 
-    def action_take(self) -> None:
-        dial, typed = self.selected, self._typed
-        self._typed = ""
-        if dial is not None and typed:
-            self._turn(dial, str(int(typed)))
+    def action_type(self) -> None:
+        """Begin to type a number, or take the one that was typed."""
+        dial = self.selected
+        if self._typed is not None:
+            self._take()
+        elif dial is not None and dial.numeric:
+            self._typed = ""
+        elif dial is not None:
+            self._turn(dial, dial.turned(1))
         self.refresh()
 
     def on_key(self, event: events.Key) -> None:
-        dial = self.selected
-        digit = event.character or ""
-        if (
-            dial is None
-            or not dial.numeric
-            or not (digit.isascii() and digit.isdigit())
-        ):
+        if self._typed is None:
             return
-        # A digit is part of a number here, and not the number of a view.
+        digit = event.character or ""
+        if event.key == "escape":
+            self._typed = None
+        elif digit.isascii() and digit.isdigit():
+            self._typed = (self._typed + digit)[:_MOST_DIGITS]
+        else:
+            return
+        # While a number is typed a digit is not the number of a view.
         event.stop()
         event.prevent_default()
-        self._typed = (self._typed + digit)[:_MOST_DIGITS]
+        self.refresh()
+
+    def _take(self) -> None:
+        dial, typed = self.selected, self._typed
+        self._typed = None
+        if dial is not None and typed:
+            self._turn(dial, str(int(typed)))
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
@@ -150,7 +162,7 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
             self.action_turn(1)
 
     def on_blur(self) -> None:
-        self.action_take()
+        self._take()
 
     def render_line(self, y: int) -> Strip:
         at = self.scroll_offset.y + y
@@ -173,12 +185,12 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
         )
         name = self._name_width()
         line.add(padded(clipped(dial.name, name), name), bold=changed)
-        typed = self._typed if selected else ""
-        value = f"{typed}_" if typed else dial.value
+        typed = self._typed if selected else None
+        value = dial.value if typed is None else f"{typed}_"
         arrow = Ink.ACCENT if selected else Ink.DIM
         less, more = dial.turned(-1) != dial.value, dial.turned(1) != dial.value
         line.add("<" if less else " ", arrow)
-        ink = Ink.CURSOR if changed or typed else Ink.TEXT
+        ink = Ink.CURSOR if changed or typed is not None else Ink.TEXT
         line.add(value[:_VALUE].center(_VALUE), ink, bold=changed)
         line.add(">" if more else " ", arrow)
         if width - line.width >= _TRACK + 2 and dial.numeric:

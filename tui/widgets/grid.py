@@ -5,7 +5,7 @@ draws the rows that are seen, asks its source for their cells, and keeps the dra
 lines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final
 
 from rich.segment import Segment
@@ -58,8 +58,21 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             "less_than_sign", "sort(-1)", "Sort", False, "<", id="grid.sort_before"
         ),
         Binding("r", "reverse", "Reverse", show=False, id="grid.reverse"),
-        Binding("n", "match(1)", "Next match", show=False, id="grid.next_match"),
-        Binding("N", "match(-1)", "Previous match", show=False, id="grid.last_match"),
+        Binding("c", "columns", "Columns", show=False, id="grid.columns"),
+        Binding(
+            "n",
+            "match(1)",
+            "Next match of the last filter",
+            False,
+            id="grid.next_match",
+        ),
+        Binding(
+            "N",
+            "match(-1)",
+            "Previous match of the last filter",
+            False,
+            id="grid.last_match",
+        ),
     ]
 
     class Said(Message):
@@ -95,6 +108,9 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             super().__init__(grid)
             self.keys = keys
 
+    class ColumnsWanted(Said):
+        """Somebody wants to choose the columns; see `choose`."""
+
     class Sorted(Said):
         """The rows are sorted by *column* now."""
 
@@ -124,6 +140,7 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         self._rows.rebuild()
         self._at = 0
         self._shown: list[tuple[Column, int]] = []
+        self._chosen: frozenset[str] | None = None
         self._drawn_for: tuple[int, Look] | None = None
         self._lines: dict[tuple[Key, int, bool, bool], Strip] = {}
 
@@ -158,6 +175,15 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         """Other columns, or in another order."""
         self.columns = list(columns)
         self.refresh_cells()
+
+    def choose(self, keys: Iterable[str]) -> None:
+        """Show these columns only, as far as there is room; the first stays."""
+        self._chosen = frozenset(keys)
+        self.refresh_cells()
+
+    def shown_columns(self) -> list[str]:
+        """The keys of the columns that are seen."""
+        return [column.key for column, _ in self._shown]
 
     def refresh_cells(self) -> None:
         """Draw every cell anew: its text has changed, the rows have not."""
@@ -300,10 +326,15 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         if self._rows.column is not None:
             self.sort_by(self._rows.column, not self._rows.descending)
 
+    def action_columns(self) -> None:
+        """Ask for a choice of columns."""
+        self.post_message(self.ColumnsWanted(self))
+
     def action_match(self, by: int) -> None:
         """Select the next row the `match` function is true for, all round."""
         count = len(self._rows.keys)
         if self.match is None:
+            self.notify("there was no filter yet whose rows to go to", timeout=2)
             return
         for step in range(1, count + 1):
             at = (self._at + by * step) % count
@@ -432,9 +463,15 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         width = self.scrollable_content_region.width
         if (width, look) != self._drawn_for:
             self._drawn_for = width, look
-            self._shown = fitted(self.columns, width)
+            self._shown = fitted(self._wanted(), width)
             self._lines.clear()
         return width
+
+    def _wanted(self) -> list[Column]:
+        if self._chosen is None:
+            return self.columns
+        first = self.columns[0].key
+        return [c for c in self.columns if c.key in self._chosen or c.key == first]
 
     def _titles(self, look: Look) -> Cells:
         drawn: Cells = []
