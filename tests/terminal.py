@@ -44,7 +44,7 @@ KEYS: Final[dict[str, bytes]] = {
     "space": b" ",
     "backspace": b"\x7f",
     "delete": b"\x1b[3~",
-    "escape": b"\x1b",
+    "escape": b"\x1b[27u",
     "comma": b",",
     "full_stop": b".",
     "slash": b"/",
@@ -135,7 +135,7 @@ class Screen:
         return ["".join(line).rstrip() for line in self._lines]
 
     def text(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(self.lines()).rstrip("\n")
 
     def _obey(self, found: "re.Match[bytes]") -> None:
         if found[6] is not None:
@@ -175,11 +175,13 @@ class Screen:
             self._lines[self._y][self._x :] = [" "] * (self.columns - self._x)
 
     def _write(self, words: str) -> None:
-        line = self._lines[self._y]
         self.drawn.add(self._y)
         for character in words:
+            if self._x >= self.columns and 7 in self.modes:
+                self._control(b"\r")
+                self._control(b"\n")
             if self._x < self.columns:
-                line[self._x] = character
+                self._lines[self._y][self._x] = character
             self._x += 1
 
 
@@ -237,8 +239,8 @@ class Terminal:
         if self.code is None:
             self.kill(signal.SIGKILL)
             self._reap(os.waitpid(self.pid, 0)[1])
-        os.close(self._worker)
-        os.close(self._master)
+        if self._master >= 0:
+            self.hang_up()
 
     # What one does to it.
 
@@ -294,7 +296,7 @@ class Terminal:
         """Its exit code, 128 and the signal's number where one ended it."""
         self.wait_until(lambda: self.code is not None or self._ended(), "an end",
                         patience)  # fmt: skip
-        while self.read(0.02):
+        while self._master >= 0 and self.read(0.02):
             pass
         assert self.code is not None
         return self.code
@@ -323,6 +325,12 @@ class Terminal:
         assert first is not None, f"nothing was drawn:\n{self.screen.text()}"
         return Painted(first - sent_at, last - sent_at)
 
+    def hang_up(self) -> None:
+        """Take the terminal away, as a window that is closed does."""
+        os.close(self._worker)
+        os.close(self._master)
+        self._worker = self._master = -1
+
     def settle(self, quiet: float = 0.3) -> None:
         """Read until nothing but the top bar has been drawn for *quiet* seconds."""
         last = time.perf_counter()
@@ -333,6 +341,9 @@ class Terminal:
 
     def read(self, seconds: float) -> bool:
         """Read what there is within so many seconds; whether there was anything."""
+        if self._master < 0:
+            time.sleep(seconds)
+            return False
         if not select.select([self._master], [], [], seconds)[0]:
             return False
         self._take()
@@ -376,6 +387,14 @@ class Terminal:
     def _reap(self, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
         self.code = code if code >= 0 else 128 - code
+
+
+def eventually(holds: Callable[[], Any], what: str) -> None:
+    """Look again and again until *holds*, whether or not anything still runs."""
+    end = time.perf_counter() + PATIENCE
+    while not holds():
+        assert time.perf_counter() < end, f"no sign of {what}"
+        time.sleep(0.01)
 
 
 def children(pid: int) -> list[int]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from textual import on, work
+from textual.actions import SkipAction
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher, Input
@@ -32,8 +34,8 @@ from tui.moments import Unclear, moment_named
 from tui.palette import Places
 from tui.session import Session, Unit, title_of
 from tui.sources import Opened, opened
-from tui.tasks import Task, Tasks
-from tui.variant import Progress, Settings, Variant
+from tui.tasks import Task, Tasks, WorkerError
+from tui.variant import Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
 from tui.views.view import View
@@ -53,6 +55,8 @@ _STALE: Final = 2.0
 _PLAY: Final = 0.12
 """Seconds a pass is shown while playing."""
 _JUMP: Final = 10
+_AGAIN: Final = 2.0
+"""Seconds within which a second ctrl+c means it."""
 
 THEMES: Final = ("ksm-dark", "ksm-light", "ksm-ansi")
 
@@ -139,6 +143,10 @@ class KsmApp(App[int]):
                 tooltip="Dark, light, the terminal's sixteen colours"),
         Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
         Binding("q", "quit", "Quit", id="app.quit"),
+        Binding("ctrl+c", "interrupt", "Quit at once", id="app.interrupt", show=False,
+                priority=True, tooltip="Pressed twice, quit from wherever one is"),
+        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False,
+                priority=True, tooltip="Suspend: the shell's fg comes back"),
     ]  # fmt: skip
 
     def __init__(
@@ -160,7 +168,7 @@ class KsmApp(App[int]):
         self.session = Session(Path(tempfile.mkdtemp(prefix="ksm-analyze-")))
         self.session.unit = self.config.units
         self.session.filter = where
-        self.tasks = Tasks(self._task_changed)
+        self.tasks = Tasks(self._task_changed, self._task_failed)
         self.error: KsmAnalyzeError | None = None
         """Why nothing could be opened; the command ends with its exit code."""
         self.defect: BaseException | None = None
@@ -172,6 +180,8 @@ class KsmApp(App[int]):
         self._expression: Expression | None = None
         self._stamps: dict[Path, tuple[int, int]] = {}
         self._playing = False
+        self._interrupted = -_AGAIN
+        """When ctrl+c was pressed last."""
         # A view is made in several steps, and none may be used before the last.
         self._going = asyncio.Lock()
         chosen = theme or self.config.theme or "ksm-dark"
@@ -190,8 +200,11 @@ class KsmApp(App[int]):
         yield Scrubber(id="scrubber")
         yield KeyBar(id="keys")
 
-    async def on_mount(self) -> None:
+    def on_load(self) -> None:
+        # Before the terminal is taken: from here on it is always given back.
         self._catch_signals()
+
+    async def on_mount(self) -> None:
         self._player = self.set_interval(_PLAY, self._play_on, pause=True)
         self.set_interval(_BEAT, self._show_progress)
         self.set_interval(_STALE, self._look_for_changes)
@@ -283,11 +296,6 @@ class KsmApp(App[int]):
     def _task_changed(self, task: Task) -> None:
         self._show_top()
         variant = task.variant
-        if variant.progress is Progress.FAILED and variant is self.session.a:
-            log = write_down(f"{variant.name}: {variant.error}")
-            if variant.found is None:
-                self._refuse(KsmAnalyzeError(variant.error, variant.hint), log)
-                return
         opening = self.body.visible_content
         if isinstance(opening, Opening):
             opening.look_at()
@@ -296,6 +304,16 @@ class KsmApp(App[int]):
             return
         if self.session.result is not None:
             self.changed()
+
+    def _task_failed(self, task: Task, error: KsmAnalyzeError, stderr: str) -> None:
+        log = write_down(f"{task.title}: {error}\n{stderr}")
+        if self.session.result is None and task.variant is self.session.a:
+            if isinstance(error, WorkerError):
+                self.log_file = log
+            self._refuse(error, log)
+            return
+        words = f"{task.title}: {error}" + (f"\nlog: {log}" if log else "")
+        self.notify(printable(words), severity="error", timeout=10, markup=False)
 
     def _refuse(self, error: KsmAnalyzeError, log: Path | None = None) -> None:
         self.error = error
@@ -713,6 +731,19 @@ class KsmApp(App[int]):
         if self.view is not None:
             picture = self.export_screenshot(title="ksm-analyze")
             self.push_screen(Export(self.session, self.view, picture))
+
+    async def action_interrupt(self) -> None:
+        """Copy what is selected, as terminals do; else quit when asked again."""
+        if self.screen.get_selected_text() or getattr(
+            self.focused, "selected_text", ""
+        ):
+            raise SkipAction
+        now = time.monotonic()
+        if now - self._interrupted < _AGAIN:
+            await self.action_quit()
+            return
+        self._interrupted = now
+        self.notify("ctrl+c again quits", timeout=_AGAIN)
 
     async def action_quit(self) -> None:
         if self.tasks.current is not None and self.tasks.current.job is not None:

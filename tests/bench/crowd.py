@@ -22,9 +22,15 @@ _TOGETHER: Final = 200
 """Processes dealt at once."""
 
 
-def write_crowd(path: Path, pages: int, processes: int) -> None:
+def write_crowd(
+    path: Path, pages: int, processes: int, stays_ns: int | None = None
+) -> None:
     """A trace of *processes* equally large processes, *pages* pages together: a
-    quarter zero, 28 % found elsewhere too, the others in one place only."""
+    quarter zero, 28 % found elsewhere too, the others in one place only.
+
+    With *stays_ns* there is an epoch so much later, when all are gone: until then
+    they are scanned and scanned again.
+    """
     rng = np.random.default_rng(0)
     each = pages // processes // MAPPINGS
     with TraceWriter(path) as writer:
@@ -34,6 +40,8 @@ def write_crowd(path: Path, pages: int, processes: int) -> None:
             mapping = [_announce(writer, number, each) for number in range(first, last)]
             rows = (last - first) * MAPPINGS * each
             writer.add_pages(_pages(rng, mapping[0], each, rows, pages))
+        if stays_ns is not None:
+            writer.begin_epoch(stays_ns)
         writer.finish(
             Facts(
                 host="crowd",
