@@ -47,3 +47,13 @@ def process_profit(merging_pages: int, zero_pages: int, rmap_items: int) -> int:
     exceed `general_profit`.
     """
     return (merging_pages + zero_pages) * PAGE_SIZE - rmap_items * RMAP_ITEM_SIZE
+
+
+def ksm_stat(rmap_items: int, merging_pages: int, zero_pages: int) -> dict[str, int]:
+    """The figures of /proc/PID/ksm_stat (fs/proc/base.c proc_pid_ksm_stat, 6.6)."""
+    return {
+        "ksm_rmap_items": rmap_items,
+        "ksm_merging_pages": merging_pages,
+        "ksm_zero_pages": zero_pages,
+        "ksm_process_profit": process_profit(merging_pages, zero_pages, rmap_items),
+    }

@@ -258,8 +258,6 @@ def _volatile(result: ReplayResult) -> Iterator[Finding]:
 
 
 def _opt_in_potential(result: ReplayResult) -> Iterator[Finding]:
-    if "ideal_if_toggled" not in result.workloads.columns:
-        return
     rows = [
         row
         for row in _workloads(result)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.address_space import Area, Process
-from analyzer.counters import KsmCounters, general_profit, process_profit
-from analyzer.engine import events, slots, unstable
+from analyzer.counters import KsmCounters, ksm_stat
+from analyzer.engine import events, slots, totals, unstable
 from analyzer.engine.scan import scan
 from analyzer.engine.sightings import Sightings
 from analyzer.engine.slots import NONE, Settings, State
@@ -22,6 +22,7 @@ from analyzer.engine.stable import dissolve, forget, leave, sweep
 from analyzer.engine.store import Slots, Store, Vpns
 from analyzer.knobs import KsmKnobs
 from analyzer.profile import Profile
+from analyzer.totals import counters_of
 
 HUGE_PAGES: Final = 512
 """Base pages of a transparent huge page."""
@@ -227,7 +228,7 @@ class Machine:
                 self._state.where[slot] &= ~np.uint16(slots.HAS_ITEM)
                 self._state.checksum[slot] = slots.NEVER_SEEN
                 self._state.age[slot] = self._state.skips[slot] = 0
-                self._state.totals[slots.ITEMS] -= 1
+                self._state.totals[totals.ITEMS] -= 1
             if process.exited:
                 self.list.remove(process)
                 process.listed = False
@@ -244,9 +245,9 @@ class Machine:
         state.trees[empty, slots.CHAIN] = 0
         for content in np.flatnonzero(empty).tolist():
             forget(state, content)
-        state.totals[slots.CHAINS] -= np.count_nonzero(empty)
+        state.totals[totals.CHAINS] -= np.count_nonzero(empty)
         state.trees[:, slots.UNSTABLE_SCAN] = NONE
-        state.totals[slots.FULL_SCANS] = 0
+        state.totals[totals.FULL_SCANS] = 0
         state.tree[:] = 0
         # Scans are numbered from the beginning again.
         state.born[:] = 0
@@ -266,34 +267,11 @@ class Machine:
 
     def counters(self) -> KsmCounters:
         """The kernel's global figures as they stand."""
-        totals = self._state.totals.tolist()
-        shared, sharing = totals[slots.SHARED], totals[slots.SHARING]
-        unshared, items = totals[slots.UNSHARED], totals[slots.ITEMS]
-        zero = totals[slots.ZERO_PAGES]
-        return KsmCounters(
-            pages_shared=shared,
-            pages_sharing=sharing,
-            pages_unshared=unshared,
-            pages_volatile=max(items - shared - sharing - unshared, 0),
-            pages_skipped=totals[slots.SKIPPED],
-            pages_scanned=totals[slots.SCANNED],
-            full_scans=totals[slots.FULL_SCANS],
-            ksm_zero_pages=zero,
-            stable_node_chains=totals[slots.CHAINS],
-            stable_node_dups=totals[slots.DUPS],
-            rmap_items=items,
-            general_profit=general_profit(sharing, zero, items),
-        )
+        return counters_of(self._state.totals.tolist())
 
     def process(self, proc: str) -> dict[str, int]:
         """The figures of /proc/PID/ksm_stat."""
-        items, merging, zero = self._figures(self.processes[proc])
-        return {
-            "ksm_rmap_items": items,
-            "ksm_zero_pages": zero,
-            "ksm_merging_pages": merging,
-            "ksm_process_profit": process_profit(merging, zero, items),
-        }
+        return ksm_stat(*self._figures(self.processes[proc]))
 
     def load(
         self,
@@ -422,9 +400,9 @@ class Machine:
         and the next begins makes no difference while nothing else happens.
         """
         each = self.knobs.pages_to_scan
-        before = int(self._state.totals[slots.SCANNED])
+        before = int(self._state.totals[totals.SCANNED])
         ended = self._walk(wakeups * each)
-        scanned = int(self._state.totals[slots.SCANNED]) - before
+        scanned = int(self._state.totals[totals.SCANNED]) - before
         return (scanned // each + 1, True) if ended else (wakeups, False)
 
     # Below: how.
@@ -455,7 +433,7 @@ class Machine:
         if left > 0:
             self._passed(route.processes[begun:], entered)
             self.cursor = None
-            self._state.totals[slots.FULL_SCANS] += 1
+            self._state.totals[totals.FULL_SCANS] += 1
         else:
             at = int(np.searchsorted(route.ends, done - 1, side="right"))
             self._passed(route.processes[begun:at], entered)

@@ -162,10 +162,9 @@ class PageStates:
                 self.path, metadata=self.metadata, page_checksum_verification=True
             ) as file:
                 rows = file.read_row_groups(groups, use_threads=False)
+            of, vpns, states = (rows[name].to_numpy() for name in _SCHEMA.names)
         except DAMAGE as error:
             text = f"{self.path}: damaged: {first_line(error)}"
             raise InputError(text) from error
-        lo, hi = np.searchsorted(rows["mapping"].to_numpy(), [mapping, mapping + 1])
-        vpns: npt.NDArray[np.int64] = rows["vpn"].to_numpy()[lo:hi]
-        states: npt.NDArray[np.uint8] = rows["state"].to_numpy()[lo:hi]
-        return vpns, states
+        lo, hi = np.searchsorted(of, [mapping, mapping + 1])
+        return vpns[lo:hi], states[lo:hi]

@@ -11,26 +11,24 @@ import numpy.typing as npt
 from analyzer.clock import sleep_ns, work_ns
 from analyzer.contents import Within
 from analyzer.costs import Costs
-from analyzer.counters import KsmCounters, general_profit
+from analyzer.counters import KsmCounters
 from analyzer.engine.contents import content_numbers
 from analyzer.engine.kernel import full_scan, tally
 from analyzer.engine.state import (
-    CHAINS,
-    CHANGES,
-    DUPS,
-    FULL_SCANS,
-    ITEMS,
-    SCANNED,
-    SHARED,
-    SHARING,
-    SKIPPED,
     SPLIT_ZERO,
-    UNSHARED,
-    ZERO_PAGES,
     State,
     new_state,
 )
 from analyzer.engine.steady import ZERO, steady
+from analyzer.engine.totals import (
+    CHANGES,
+    FULL_SCANS,
+    SCANNED,
+    SHARED,
+    SHARING,
+    SKIPPED,
+    ZERO_PAGES,
+)
 from analyzer.host import (
     Host,
     captured_vpns,
@@ -48,6 +46,7 @@ from analyzer.profile import PROFILES, Profile, chosen_profile
 from analyzer.result import End, Pass, ReplayResult, Stage, TraceInfo
 from analyzer.savings import Scales, Tallies, result_of
 from analyzer.timeline import Timeline
+from analyzer.totals import counters_of
 from traces.errors import NotComparableError
 from traces.schema import UNKNOWN
 from traces.trace import Trace
@@ -374,24 +373,7 @@ class Run:
 
     def counters(self) -> KsmCounters:
         """The kernel's figures as they stand."""
-        totals = self.state.totals.tolist()
-        merged = totals[SHARED] + totals[SHARING]
-        return KsmCounters(
-            pages_shared=totals[SHARED],
-            pages_sharing=totals[SHARING],
-            pages_unshared=totals[UNSHARED],
-            pages_volatile=max(totals[ITEMS] - merged - totals[UNSHARED], 0),
-            pages_skipped=totals[SKIPPED],
-            pages_scanned=totals[SCANNED],
-            full_scans=totals[FULL_SCANS],
-            ksm_zero_pages=totals[ZERO_PAGES],
-            stable_node_chains=totals[CHAINS],
-            stable_node_dups=totals[DUPS],
-            rmap_items=totals[ITEMS],
-            general_profit=general_profit(
-                totals[SHARING], totals[ZERO_PAGES], totals[ITEMS]
-            ),
-        )
+        return counters_of(self.state.totals.tolist())
 
     def per_process(self) -> npt.NDArray[np.int64]:
         """int64[processes, 5]: rmap_items, merging, zero, unshared, volatile pages."""

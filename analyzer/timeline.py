@@ -14,7 +14,7 @@ import polars as pl
 from analyzer.clock import NS_PER_MS, sleep_ns, work_ns
 from analyzer.costs import Costs
 from analyzer.counters import KsmCounters
-from analyzer.engine import slots
+from analyzer.engine import slots, totals
 from analyzer.engine.numbering import Numbering
 from analyzer.engine.place import place_frames
 from analyzer.host import ENGINE_COLUMNS, Host, joined, joined_chunks, sized
@@ -121,16 +121,16 @@ class Timeline:
     def _until_settled(self, limit: int | None) -> Iterator[Stage | Pass]:
         yield Stage("epoch")
         self._take_over(0)
-        totals = self.machine.state.totals
+        counted = self.machine.state.totals
         quiet = done = 0
         while not self.settled and (limit is None or done < limit):
-            changes, skipped = totals[slots.CHANGES], totals[slots.SKIPPED]
+            changes, skipped = counted[totals.CHANGES], counted[totals.SKIPPED]
             while not self._scan_until(_NEVER):
                 pass
             done += 1
-            if totals[slots.CHANGES] != changes:
+            if counted[totals.CHANGES] != changes:
                 quiet = 0
-            elif totals[slots.SKIPPED] == skipped:
+            elif counted[totals.SKIPPED] == skipped:
                 quiet += 1
             self.settled = quiet >= _SETTLED_AFTER
             yield self._pass()
@@ -141,7 +141,7 @@ class Timeline:
 
     def changes(self) -> tuple[int, int]:
         """Equal as long as no page comes to map another frame."""
-        return int(self.machine.state.totals[slots.CHANGES]), self._epoch
+        return int(self.machine.state.totals[totals.CHANGES]), self._epoch
 
     def counters(self) -> KsmCounters:
         """The kernel's figures as they stand."""
@@ -164,10 +164,10 @@ class Timeline:
         guess = sleep + round(knobs.pages_to_scan * self.costs.search)
         wakeups, ended = machine.scan_for(max((end - self.time_ns) // guess, 1))
         grown = machine.state.totals - before
-        merged = grown[[slots.SHARED, slots.SHARING, slots.ZERO_PAGES]].sum()
+        merged = grown[[totals.SHARED, totals.SHARING, totals.ZERO_PAGES]].sum()
         work = work_ns(
             self.costs,
-            scanned=int(grown[slots.SCANNED]),
+            scanned=int(grown[totals.SCANNED]),
             gated=int(grown[slots.GATED]),
             steady=int(grown[slots.STEADY]),
             merged=max(int(merged), 0),
@@ -300,7 +300,7 @@ class Timeline:
             self.machine.sightings.captured[mine],
             state.frame[mine],
             where,
-            state.content[: int(state.totals[slots.FRAMES_USED])],
+            state.content[: int(state.totals[totals.FRAMES_USED])],
             self.machine.sightings.origin,
             self.machine.zero_contents,
         )

@@ -11,9 +11,10 @@ import numba
 import numpy as np
 from reference import ZERO, Page
 
-from analyzer.counters import KsmCounters
+from analyzer.counters import KsmCounters, ksm_stat
 from analyzer.engine import kernel, state
 from analyzer.knobs import KsmKnobs
+from analyzer.totals import counters_of
 
 
 class Engine:
@@ -65,33 +66,10 @@ class Engine:
         return wakeups
 
     def counters(self) -> KsmCounters:
-        totals = [int(total) for total in self.state.totals]
-        shared, sharing = totals[state.SHARED], totals[state.SHARING]
-        unshared, items = totals[state.UNSHARED], totals[state.ITEMS]
-        zero_pages = totals[state.ZERO_PAGES]
-        return KsmCounters(
-            pages_shared=shared,
-            pages_sharing=sharing,
-            pages_unshared=unshared,
-            pages_volatile=items - shared - sharing - unshared,
-            pages_skipped=totals[state.SKIPPED],
-            pages_scanned=totals[state.SCANNED],
-            full_scans=totals[state.FULL_SCANS],
-            ksm_zero_pages=zero_pages,
-            stable_node_chains=totals[state.CHAINS],
-            stable_node_dups=totals[state.DUPS],
-            rmap_items=items,
-            general_profit=(sharing + zero_pages) * 4096 - items * 64,
-        )
+        return counters_of(self.state.totals.tolist())
 
     def process(self, number: int) -> dict[str, int]:
-        items, merging, zero_pages = self._figures(number)[:3]
-        return {
-            "ksm_rmap_items": items,
-            "ksm_merging_pages": merging,
-            "ksm_zero_pages": zero_pages,
-            "ksm_process_profit": (merging + zero_pages) * 4096 - items * 64,
-        }
+        return ksm_stat(*self._figures(number)[:3])
 
     def unmerged(self, number: int) -> tuple[int, int]:
         """A process's items in the unstable tree, and those in no tree at all."""

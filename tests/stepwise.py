@@ -6,7 +6,7 @@ and look between two wake-ups as well.
 
 from pathlib import Path
 
-from analyzer.counters import KsmCounters, process_profit
+from analyzer.counters import KsmCounters, ksm_stat
 from analyzer.engine.kernel import full_scan, wake_up
 from analyzer.host import load, open_traces
 from analyzer.knobs import KsmKnobs
@@ -33,10 +33,4 @@ class Stepwise:
 
     def process(self, number: int) -> dict[str, int]:
         """The figures of /proc/PID/ksm_stat."""
-        items, merging, zero, _, _ = self._run.per_process()[number].tolist()
-        return {
-            "ksm_rmap_items": items,
-            "ksm_merging_pages": merging,
-            "ksm_zero_pages": zero,
-            "ksm_process_profit": process_profit(merging, zero, items),
-        }
+        return ksm_stat(*self._run.per_process()[number, :3].tolist())

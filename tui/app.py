@@ -159,7 +159,9 @@ class KsmApp(App[int]):
         plain: bool = False,
         where: str = "",
     ) -> None:
-        super().__init__()
+        # Textual decides now how it takes colours away; only of a terminal's own
+        # colours nothing is left, others become greys.
+        super().__init__(ansi_color="NO_COLOR" in os.environ or None)
         for made in themes():
             self.register_theme(made)
         self.config = Config.load(THEMES)

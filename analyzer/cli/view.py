@@ -22,6 +22,7 @@ from traces.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from tui.app import KsmApp
+    from tui.live.app import LiveApp
 
 _VIEWS: Final = (
     "overview",
@@ -42,8 +43,13 @@ _MAGIC: Final = b"PAR1"
     "--view",
     "first",
     type=click.Choice(_VIEWS),
-    default="overview",
     help="What to look at first.  [default: overview]",
+)
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Show what this host's own ksmd does, moving; a trace or result is shown as "
+    "the prediction beside it.",
 )
 @click.option(
     "--theme",
@@ -75,6 +81,8 @@ def command(files: tuple[Path, ...], **options: Any) -> int:
         raise UsageError(
             "view draws on a terminal, and this is none", "ksm-analyze replay prints"
         )
+    if options["live"]:
+        return _live(files, options)
     knobs = knobs_of(options)
     policy = str(policy_of(options)) if _asks_for_a_policy(options) else "all"
     with named_or_demo(files, "view") as paths:
@@ -84,7 +92,7 @@ def command(files: tuple[Path, ...], **options: Any) -> int:
         app = KsmApp(
             paths,
             Settings(knobs, policy, options["kernel"], options["passes"]),
-            view=options["first"].replace("-", "_"),
+            view=(options["first"] or _VIEWS[0]).replace("-", "_"),
             theme=options["theme"],
             plain=options["plain"] or _needs_ascii(),
             where=options["where"],
@@ -93,6 +101,32 @@ def command(files: tuple[Path, ...], **options: Any) -> int:
             app.run()
         finally:
             app.clean_up()
+    return _ended(app, options["debug"])
+
+
+def _live(files: tuple[Path, ...], options: dict[str, Any]) -> int:
+    """The screen of this host; a trace is replayed as its ksmd is set, and offered
+    what was offered when it was captured, unless told otherwise."""
+    if options["first"]:
+        raise UsageError("--view has no meaning with --live, which has one view")
+    if len(files) > 1:
+        raise UsageError(f"--live shows one prediction, not {len(files)}")
+    from tui.live.app import LiveApp
+    from tui.variant import Settings
+
+    settings = Settings()
+    if files:
+        policy = str(policy_of(options)) if _asks_for_a_policy(options) else "captured"
+        knobs = knobs_of(options | {"from_sysfs": True})
+        settings = Settings(knobs, policy, options["kernel"], options["passes"])
+    app = LiveApp(
+        files[0] if files else None,
+        settings,
+        theme=options["theme"],
+        plain=options["plain"] or _needs_ascii(),
+        where=options["where"],
+    )
+    app.run()
     return _ended(app, options["debug"])
 
 
@@ -128,7 +162,7 @@ def _needs_ascii() -> bool:
     ) in ("dumb", "linux")
 
 
-def _ended(app: "KsmApp", debug: bool) -> int:
+def _ended(app: "KsmApp | LiveApp", debug: bool) -> int:
     """Say on stderr, where it stays, why the screen is gone."""
     if app.defect is not None:
         if debug:

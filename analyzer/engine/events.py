@@ -8,8 +8,6 @@ from analyzer.engine.slots import (
     ABSENT,
     BROKEN,
     FORKED,
-    FRAMES_USED,
-    FULL_SCANS,
     HAS_ITEM,
     IN_FOLIO,
     IN_STABLE,
@@ -23,6 +21,10 @@ from analyzer.engine.slots import (
     PAGELESS,
     SPLIT_ZERO,
     ZERO_MAPPED,
+)
+from analyzer.engine.totals import (
+    FRAMES_USED,
+    FULL_SCANS,
     ZERO_PAGES,
 )
 

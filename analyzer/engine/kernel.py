@@ -14,34 +14,36 @@ import numpy.typing as npt
 from analyzer.engine.jit import inlined, jit
 from analyzer.engine.smart_scan import skip_age
 from analyzer.engine.state import (
-    CHAINS,
-    CHANGES,
     CURSOR,
-    DUPS,
     FORKED,
-    FRAMES_USED,
-    FULL_SCANS,
     GONE,
     HAS_ITEM,
     IN_FOLIO,
     IN_STABLE,
     IN_UNSTABLE,
-    ITEMS,
     KSM_ZERO,
     MEMBERS,
     NODES,
     NONE,
     PLACE,
-    SCANNED,
     SEEN,
+    SPLIT_ZERO,
+    UNSTABLE_SCAN,
+    State,
+)
+from analyzer.engine.totals import (
+    CHAINS,
+    CHANGES,
+    DUPS,
+    FRAMES_USED,
+    FULL_SCANS,
+    ITEMS,
+    SCANNED,
     SHARED,
     SHARING,
     SKIPPED,
-    SPLIT_ZERO,
     UNSHARED,
-    UNSTABLE_SCAN,
     ZERO_PAGES,
-    State,
 )
 
 _ENDLESS: Final = 1 << 62

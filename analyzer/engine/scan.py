@@ -13,12 +13,8 @@ from analyzer.engine.jit import jit
 from analyzer.engine.slots import (
     BROKEN,
     CHAIN,
-    CHANGES,
     DISSOLVED,
-    DUPS,
     FORKED,
-    FRAMES_USED,
-    FULL_SCANS,
     GATED,
     HAS_ITEM,
     HEAD,
@@ -26,7 +22,6 @@ from analyzer.engine.slots import (
     IN_FOLIO,
     IN_STABLE,
     IN_UNSTABLE,
-    ITEMS,
     KSM_ZERO,
     MAPS,
     MEMBERS,
@@ -38,21 +33,28 @@ from analyzer.engine.slots import (
     NONE,
     OPEN,
     PAGELESS,
-    SCANNED,
-    SHARED,
-    SHARING,
-    SKIPPED,
     SPLIT_ZERO,
     STEADY,
-    UNSHARED,
     UNSTABLE_SCAN,
     UNSTABLE_SLOT,
-    ZERO_PAGES,
     Settings,
     State,
 )
 from analyzer.engine.smart_scan import skip_age
 from analyzer.engine.stable import has_room, insert, join, leave, look, search
+from analyzer.engine.totals import (
+    CHANGES,
+    DUPS,
+    FRAMES_USED,
+    FULL_SCANS,
+    ITEMS,
+    SCANNED,
+    SHARED,
+    SHARING,
+    SKIPPED,
+    UNSHARED,
+    ZERO_PAGES,
+)
 from analyzer.engine.unstable import ABANDONED, meet, remove
 
 _OUT: Final = np.uint16(0xFFFF - IN_UNSTABLE)

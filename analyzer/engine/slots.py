@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.engine.totals import COMMON
+
 # Bits of State.where.
 IN_UNSTABLE: Final = 1
 IN_STABLE: Final = 2
@@ -62,28 +64,15 @@ NODE_CONTENT: Final = 4
 DISSOLVED: Final = 5
 NODE_COLUMNS: Final = 8
 
-# Places in State.totals.
-SHARED: Final = 0
-SHARING: Final = 1
-UNSHARED: Final = 2
-ITEMS: Final = 3
-ZERO_PAGES: Final = 4
-CHAINS: Final = 5
-DUPS: Final = 6
-SKIPPED: Final = 7
-SCANNED: Final = 8
-FULL_SCANS: Final = 9
-FRAMES_USED: Final = 10
-NODES_USED: Final = 11
-CHANGES: Final = 12
-"""Merges, joins, placed zero pages, splits and freed items so far."""
-UNSWEPT: Final = 13
+# Places in State.totals beside those of engine.totals.
+NODES_USED: Final = COMMON
+UNSWEPT: Final = COMMON + 1
 """Nodes dissolved whose members still say IN_STABLE."""
-GATED: Final = 14
+GATED: Final = COMMON + 2
 """Visits that ended at the checksum."""
-STEADY: Final = 15
+STEADY: Final = COMMON + 3
 """Visits of pages that were merged already."""
-TOTALS: Final = 16
+TOTALS: Final = COMMON + 4
 
 
 class State(NamedTuple):

@@ -5,10 +5,7 @@ from analyzer.engine.redblack import LEFT, RIGHT, erase, link
 from analyzer.engine.slots import (
     BROKEN,
     CHAIN,
-    CHAINS,
     DISSOLVED,
-    DUPS,
-    FULL_SCANS,
     HEAD,
     IN_STABLE,
     IN_UNSTABLE,
@@ -21,12 +18,17 @@ from analyzer.engine.slots import (
     NODES_USED,
     NONE,
     OPEN,
-    SHARED,
-    SHARING,
-    UNSHARED,
     UNSTABLE_SCAN,
     UNSTABLE_SLOT,
     UNSWEPT,
+)
+from analyzer.engine.totals import (
+    CHAINS,
+    DUPS,
+    FULL_SCANS,
+    SHARED,
+    SHARING,
+    UNSHARED,
 )
 from analyzer.engine.unstable import remove
 

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.engine.totals import COMMON, FRAMES_USED
+
 # Bits of State.where.
 IN_UNSTABLE: Final = 1
 IN_STABLE: Final = 2
@@ -52,22 +54,9 @@ UNSTABLE_SCAN: Final = 2
 NODES: Final = 3
 """Stable nodes of this content; from two on they hang in a chain."""
 
-# Places in State.totals.
-SHARED: Final = 0
-SHARING: Final = 1
-UNSHARED: Final = 2
-ITEMS: Final = 3
-ZERO_PAGES: Final = 4
-CHAINS: Final = 5
-DUPS: Final = 6
-SKIPPED: Final = 7
-SCANNED: Final = 8
-FULL_SCANS: Final = 9
-FRAMES_USED: Final = 10
-CURSOR: Final = 11
-CHANGES: Final = 12
-"""Merges, joins, placed zero pages, splits and freed items so far."""
-TOTALS: Final = 13
+# Places in State.totals beside those of engine.totals.
+CURSOR: Final = COMMON
+TOTALS: Final = COMMON + 1
 
 
 class State(NamedTuple):

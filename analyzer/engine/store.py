@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.engine import redblack, slots, unstable
+from analyzer.engine import redblack, slots, totals, unstable
 from analyzer.engine.slots import NONE, State
 
 _T = TypeVar("_T", bound=np.generic)
@@ -48,7 +48,7 @@ class Store:
     def make_frames(self, count: int) -> None:
         """Room for *count* more frames."""
         state = self.state
-        wanted = int(state.totals[slots.FRAMES_USED]) + count
+        wanted = int(state.totals[totals.FRAMES_USED]) + count
         if wanted > len(state.content):
             size = max(2 * len(state.content), wanted)
             folio = state.folio

@@ -11,7 +11,13 @@ from typing import Final
 
 from analyzer.engine.jit import jit
 from analyzer.engine.redblack import LEFT, RIGHT, erase, link
-from analyzer.engine.slots import FULL_SCANS, HIDDEN, NONE
+from analyzer.engine.slots import (
+    HIDDEN,
+    NONE,
+)
+from analyzer.engine.totals import (
+    FULL_SCANS,
+)
 
 SCAN: Final = 4
 """1 + the scan that put it there."""

@@ -9,17 +9,15 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
 from analyzer.costs import Calibration
 from analyzer.knobs import KsmKnobs
 from analyzer.live.afterwards import unwinding
+from analyzer.live.cpu import clock_of_ksmd
 from analyzer.live.ksmd import Ksmd, exclusively, require_ksmd, use_by_others
 from analyzer.live.programs import Program, stopped, workload
-from traces.capture import procfs
-from traces.capture.procfs import Gone
 from traces.errors import InputError
 
 COPIES: Final = 16
@@ -46,7 +44,7 @@ def calibrate(pages: int = 32768, rounds: int = 3) -> Calibration:
     with unwinding(), exclusively():
         if used := use_by_others():
             raise InputError(f"{used}: a calibration needs it idle")
-        clock = _clock_of_ksmd()
+        clock = clock_of_ksmd()
         alone = [_scans("unique", pages, clock) for _ in range(rounds)]
         alike = [_scans("copies", pages, clock) for _ in range(rounds)]
     search = median(time for scans in alone for time in scans.later)
@@ -79,31 +77,3 @@ def _times(ksmd: Ksmd, clock: Callable[[], int], full_scans: int) -> Iterator[in
         began = clock()
         ksmd.full_scan()
         yield clock() - began
-
-
-def _clock_of_ksmd() -> Callable[[], int]:
-    """What tells ksmd's CPU time so far, in ns.
-
-    Schedstat counts in ns; a kernel built without it has ticks of 10 ms at best.
-    """
-    folder = Path("/proc") / str(_ksmd())
-    if (folder / "schedstat").exists():
-        return lambda: int((folder / "schedstat").read_text().split()[0])
-    tick = 10**9 // os.sysconf("SC_CLK_TCK")
-
-    def ticks() -> int:
-        words = (folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) * tick
-
-    return ticks
-
-
-def _ksmd() -> int:
-    for pid in procfs.pids():
-        try:
-            process = procfs.process(pid)
-        except Gone:
-            continue
-        if process.comm == "ksmd" and process.kernel_thread:
-            return pid
-    raise InputError("ksmd is not to be seen: run this outside of containers")

@@ -61,11 +61,16 @@ def standing(knobs: KsmKnobs) -> dict[str, int]:
     }
 
 
-def require_ksmd() -> None:
-    """Raises InputError where this process cannot drive ksmd: no KSM, or not root."""
+def require_ksm() -> None:
+    """Raises InputError where the kernel has no KSM."""
     if not SYSFS.is_dir():
         release = os.uname().release
         raise InputError(f"this kernel ({release}) has no KSM: there is no {SYSFS}")
+
+
+def require_ksmd() -> None:
+    """Raises InputError where this process cannot drive ksmd: no KSM, or not root."""
+    require_ksm()
     if not os.access(SYSFS / "run", os.W_OK):
         raise InputError(f"only root may drive ksmd: {SYSFS}/run is not writable")
 

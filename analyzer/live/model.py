@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.counters import process_profit
+from analyzer.counters import ksm_stat
 from analyzer.engine.kernel import full_scan
 from analyzer.host import Host, load, open_traces
 from analyzer.knobs import KsmKnobs
@@ -80,15 +80,8 @@ class Replayed:
         return self._run.counters()._asdict()
 
     def processes(self) -> list[dict[str, int]]:
-        return [
-            {
-                "ksm_rmap_items": items,
-                "ksm_merging_pages": merging,
-                "ksm_zero_pages": zero,
-                "ksm_process_profit": process_profit(merging, zero, items),
-            }
-            for items, merging, zero, _, _ in self._run.per_process().tolist()
-        ]
+        figures = self._run.per_process()[:, :3].tolist()
+        return [ksm_stat(*process) for process in figures]
 
 
 class Played:

@@ -16,7 +16,7 @@ from bench.engines import engines
 from bench.measure import Ledger, Timing
 
 from analyzer.knobs import KsmKnobs
-from analyzer.live.calibration import _clock_of_ksmd
+from analyzer.live.cpu import clock_of_ksmd
 from analyzer.live.ksmd import Ksmd, exclusively, require_ksmd, use_by_others
 from analyzer.live.programs import Program, stopped, workload
 from analyzer.policy import MergePolicy, Offer
@@ -60,7 +60,7 @@ def stage(ledger: Ledger, tmp_path: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
         try:
             require_ksmd()
-            clock = _clock_of_ksmd()
+            clock = clock_of_ksmd()
             stack.enter_context(exclusively(wait=ledger.full))
         except InputError as error:
             pytest.skip(str(error))

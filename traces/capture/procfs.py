@@ -70,15 +70,12 @@ def pids() -> list[int]:
 
 def process(pid: int) -> Process:
     """Raises Gone where there is no process *pid*."""
-    stat = _read(pid, "stat")
-    # comm may hold spaces and parentheses; the last one closes it.
-    head, _, tail = stat.rpartition(b")")
-    fields = tail.split()
+    comm, fields = _stat(pid)
     status = _status(pid)
     return Process(
         pid=pid,
         ppid=int(fields[1]),
-        comm=text(head.partition(b"(")[2]),
+        comm=comm,
         state=fields[0].decode(),
         start_ticks=int(fields[19]),
         uid=int(status.get("Uid", "-1").split()[1]),
@@ -94,7 +91,13 @@ def thread_group(pid: int) -> int:
 
 def start_ticks(pid: int) -> int:
     """Raises Gone where there is no process *pid*."""
-    return int(_read(pid, "stat").rpartition(b")")[2].split()[19])
+    return identity(pid)[1]
+
+
+def identity(pid: int) -> tuple[str, int]:
+    """(comm, start_ticks), for who asks often. Raises Gone where there is no *pid*."""
+    comm, fields = _stat(pid)
+    return comm, int(fields[19])
 
 
 def thread_states(pid: int) -> Iterator[str]:
@@ -157,11 +160,27 @@ def cgroups(pid: int) -> dict[str, str]:
 def ksm_stat(pid: int) -> dict[str, str]:
     """/proc/PID/ksm_stat, empty where the kernel or our rights do not give it."""
     try:
-        lines = _read(pid, "ksm_stat").decode().splitlines()
+        return ksm_figures(pid)
     except (Gone, OSError):
         return {}
+
+
+def ksm_figures(pid: int) -> dict[str, str]:
+    """/proc/PID/ksm_stat (Linux 6.1); empty for a thread of the kernel.
+
+    Raises Gone, also where the kernel has no such file, and PermissionError.
+    """
+    lines = _read(pid, "ksm_stat").decode().splitlines()
     pairs = (line.split(maxsplit=1) for line in lines)
     return {pair[0].rstrip(":"): pair[1] for pair in pairs if len(pair) == 2}
+
+
+def ksm_merging_pages(pid: int) -> int:
+    """/proc/PID/ksm_merging_pages (Linux 5.19); 0 for a thread of the kernel.
+
+    Raises as `ksm_figures`.
+    """
+    return int(_read(pid, "ksm_merging_pages") or 0)
 
 
 def command_line(pid: int) -> list[str]:
@@ -213,6 +232,13 @@ def _mapping(header: re.Match[bytes], data: bytes, end: int) -> Mapping:
         swap=sizes[b"Swap"],
         hugetlb=sizes[b"Shared_Hugetlb"] + sizes[b"Private_Hugetlb"],
     )
+
+
+def _stat(pid: int) -> tuple[str, list[bytes]]:
+    """comm, and the fields of /proc/PID/stat from the state on."""
+    # comm may hold spaces and parentheses; the last one closes it.
+    head, _, tail = _read(pid, "stat").rpartition(b")")
+    return text(head.partition(b"(")[2]), tail.split()
 
 
 def _status(pid: int) -> dict[str, str]:

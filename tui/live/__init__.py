@@ -1,0 +1,1 @@
+"""What this host's own ksmd does, moving, with a prediction beside it."""
