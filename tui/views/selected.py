@@ -120,7 +120,7 @@ def _sharers(session: Session, workload: str, heading: str, page: Page) -> None:
         return
     page.heading(f"{heading}{_of_the_end(session)}")
     total = int(rows["pages_saved"].sum())
-    named = min(20, page.width // 3)
+    named = min(20, page.width * 2 // 5)
     wide = max(page.width - named - 12, 6)
     page.bars(
         [
