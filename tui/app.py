@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
 from analyzer.report.escape import printable
@@ -31,15 +31,18 @@ from tui.logbook import write_down, write_down_error
 from tui.look import Look, themes
 from tui.moments import Unclear, moment_named
 from tui.palette import Places
+from tui.picture import standalone
 from tui.session import Session, Unit, title_of
 from tui.sources import Opened, opened
 from tui.tasks import Task, Tasks
 from tui.variant import Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
+from tui.views.prose import Prose
 from tui.views.view import View
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
+from tui.widgets.scroll_bar import scroll_bar
 from tui.widgets.scrubber import Course, Scrubber
 from tui.widgets.tabs import Tabs
 from tui.widgets.top_bar import Heading, TopBar
@@ -98,7 +101,11 @@ class KsmApp(App[int]):
             )
             for number, (name, (title, _)) in enumerate(VIEWS.items(), 1)
         ),
-        Binding("slash", "filter", "Filter", id="find.filter"),
+        Binding("tab", "focus_next", "Next pane", id="view.next_pane", show=False),
+        Binding("shift+tab", "focus_previous", "Previous pane",
+                id="view.previous_pane", show=False),
+        Binding("slash", "filter", "Filter", id="find.filter",
+                tooltip="Filter: only rows that an expression fits"),
         Binding("escape", "clear", "Back", id="find.back", show=False,
                 tooltip="Clear the filter, or end zooming"),
         Binding("colon,ctrl+p", "command_palette", "Palette", id="find.palette",
@@ -120,26 +127,27 @@ class KsmApp(App[int]):
         Binding("x", "replay_pass", "Replay pass", id="time.replay", show=False,
                 tooltip="Replay to this pass: its mappings, sharing and contents"),
         Binding("f5", "run_draft", "Run", id="jobs.run", show=False,
-                tooltip="Replay the draft of What-if"),
+                tooltip="Replay the draft of What-if exactly"),
         Binding("ctrl+x", "cancel", "Cancel", id="jobs.cancel", show=False,
-                tooltip="Cancel the running replay"),
+                tooltip="Cancel the replay that runs"),
         Binding("J", "jobs", "Jobs", id="jobs.list", show=False,
-                tooltip="List the replays that run and wait"),
+                tooltip="List the replays that run and wait; enter cancels one"),
         Binding("w", "swap", "Swap A B", id="jobs.swap", show=False,
                 tooltip="Swap A and B"),
         Binding("R", "reload", "Reload", id="jobs.reload", show=False,
-                tooltip="Open the files again"),
+                tooltip="Open the files again, as they are now"),
         Binding("u", "units", "Units", id="app.units",
                 tooltip="Units: bytes, pages, % of the pages offered"),
         Binding("e", "export", "Export", id="app.export",
-                tooltip="Export: csv, json, md, svg of the screen"),
+                tooltip="Export the table: csv, json, md; the screen: svg"),
         Binding("y", "copy", "Copy", id="app.copy", tooltip="Copy the row"),
         Binding("Y", "copy_table", "Copy table", id="app.copy_table", show=False,
                 tooltip="Copy the table as it is seen"),
         Binding("z", "zoom", "Zoom", id="app.zoom", tooltip="Zoom the pane, and back"),
         Binding("t", "theme", "Theme", id="app.theme", show=False,
-                tooltip="Dark, light, the terminal's sixteen colours"),
-        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
+                tooltip="Theme: dark, light, the terminal's sixteen colours"),
+        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?",
+                tooltip="This list: keys of the pane one is in, then all others"),
         Binding("q", "quit", "Quit", id="app.quit"),
     ]  # fmt: skip
 
@@ -178,6 +186,8 @@ class KsmApp(App[int]):
         self._playing = False
         # A view is made in several steps, and none may be used before the last.
         self._going = asyncio.Lock()
+        if plain:
+            self.add_class("-ascii")
         chosen = theme or self.config.theme or "ksm-dark"
         self.theme = chosen if self._colour else "ksm-mono"
 
@@ -216,8 +226,8 @@ class KsmApp(App[int]):
         return current if isinstance(current, View) else None
 
     @property
-    def page(self) -> "View | Process | None":
-        """Whatever a copy or an export is of: the drill-down, or the view."""
+    def seen(self) -> "View | Process | None":
+        """What is copied and exported: the view, or the process that lies over it."""
         from tui.views.process import Process
 
         return self.screen if isinstance(self.screen, Process) else self.view
@@ -360,9 +370,10 @@ class KsmApp(App[int]):
 
     async def _go(self, name: str, find: str) -> None:
         self._view = name
+        while len(self.screen_stack) > 1:
+            # A process that is drilled into lies over the views.
+            await self.pop_screen()
         body = self.body
-        if isinstance(self.page, Screen):
-            self.page.dismiss(None)
         if not body.query(f"#{name}"):
             await body.mount(view_class(name)(self.session))
         body.current = name
@@ -419,6 +430,7 @@ class KsmApp(App[int]):
                     waited=int(task.seconds) if task else 0,
                     a=session.a.name if session.a and session.result else "",
                     b=session.b.name if session.b else "",
+                    moment=self._moment(),
                     alarm=self._alarm(),
                 )
             )
@@ -433,6 +445,14 @@ class KsmApp(App[int]):
             f"{count_text(result.trace.workloads)} workloads",
         )
 
+    def _moment(self) -> str:
+        """What the moment looked at is called: `pass 4/12`."""
+        session, moment = self.session, self.session.moment
+        if moment is None:
+            return ""
+        last = " end" if session.at_end and not session.result_ends_in_a_pass else ""
+        return f"pass {moment.full_scans}/{session.passes}{last}"
+
     def _alarm(self) -> str:
         a = self.session.a
         if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
@@ -446,11 +466,10 @@ class KsmApp(App[int]):
         moment = session.moment
         if moment is None:
             return
-        last = " end" if session.at_end and not session.result_ends_in_a_pass else ""
         course = Course(
             count=session.count,
             at=session.at,
-            label=f"pass {moment.full_scans}/{session.passes}{last}",
+            label=self._moment(),
             time=duration_text(moment.time_ns // 1_000_000),
             notch=session.enough_at,
             note=session.enough_note,
@@ -615,10 +634,14 @@ class KsmApp(App[int]):
 
     # Finding.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only views can be filtered, not what lies over them."""
+        if action == "filter" and len(self.screen_stack) > 1:
+            return False
+        return super().check_action(action, parameters)
+
     def action_filter(self) -> None:
-        if isinstance(self.page, Screen):
-            self.notify("esc goes back to what can be filtered", timeout=2)
-        elif self.view is not None:
+        if self.view is not None:
             self.query_one(FilterLine).begin(self.session.filter)
 
     @on(Input.Changed, "#filter-words")
@@ -692,6 +715,7 @@ class KsmApp(App[int]):
 
     def _watch_theme(self, theme_name: str) -> None:
         super()._watch_theme(theme_name)
+        ScrollBar.renderer = scroll_bar(self.look)
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
@@ -699,6 +723,8 @@ class KsmApp(App[int]):
         self.refresh(layout=True)
         for widget in self.screen.query("*"):
             widget.refresh()
+        for pane in self.screen.query(Prose):
+            pane.write()
 
     def action_help(self) -> None:
         self.push_screen(Help(self.screen.focused, self.view))
@@ -750,8 +776,8 @@ class KsmApp(App[int]):
     def action_copy(self) -> None:
         from tui.clipboard import copy
 
-        page = self.page
-        row = page.row() if page is not None else ""
+        seen = self.seen
+        row = seen.row() if seen is not None else ""
         if row:
             copy(self, row, "row")
         else:
@@ -760,7 +786,7 @@ class KsmApp(App[int]):
     def action_copy_table(self) -> None:
         from tui.clipboard import copy_table
 
-        rows = self.page.rows() if self.page is not None else None
+        rows = self.seen.rows() if self.seen is not None else None
         if rows is not None:
             copy_table(self, rows)
         else:
@@ -769,9 +795,9 @@ class KsmApp(App[int]):
     def action_export(self) -> None:
         from tui.dialogs.export import Export
 
-        if self.page is not None:
-            picture = self.export_screenshot(title="ksm-analyze")
-            self.push_screen(Export(self.session, self.page, picture))
+        if self.seen is not None:
+            picture = standalone(self.export_screenshot(title="ksm-analyze"))
+            self.push_screen(Export(self.session, self.seen, picture))
 
     async def action_quit(self) -> None:
         if self.tasks.current is not None and self.tasks.current.job is not None:

@@ -7,7 +7,6 @@ import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.content import Content
 
 from analyzer.findings import findings
 from analyzer.report.columns import derived
@@ -22,7 +21,7 @@ from tui.views.findings import Findings
 from tui.views.prose import Page, Prose
 from tui.views.sharing import OTHERS, Matrix, Order, tight_amount
 from tui.views.states import COURSE
-from tui.views.view import Rows, View, home, titled
+from tui.views.view import Rows, View, entitled, home, subtitled, titled
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
@@ -34,13 +33,13 @@ from tui.widgets.timeline import Timeline
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
     from analyzer.moment import Moment
-    from analyzer.result import ReplayResult
 
 
 class Overview(View):
     """Figures, one bar of everything, and four panes."""
 
     NAME = "overview"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Overview { layout: vertical; }
     Overview > KpiStrip { height: 3; margin: 0 0 1 0; }
@@ -105,7 +104,7 @@ class Overview(View):
         seen = course.head(self.session.at + 1)
         self.query_one(KpiStrip).set(cards(self.session, moment, seen))
         if nothing:
-            self._say_nothing()
+            self.query_one(Prose).say(self._say_nothing)
             return
         parts = self._parts(moment)
         self.query_one(Composition).set(parts)
@@ -219,26 +218,23 @@ class Overview(View):
                 self.session.amount,
                 tight=partial(tight_amount, self.session),
             )
-            heat.border_subtitle = Content(self.notice() or "3 for all")
+            entitled(heat, "who shares with whom", self.notice())
         said.show(findings(result))
-        said.border_subtitle = Content("of the end · enter shows")
+        entitled(said, "findings", "of the end")
+        subtitled(said, "enter shows")
 
-    def _say_nothing(self) -> None:
-        assert self.session.result is not None
-        self.query_one(Prose).say(partial(_nothing, self.session.result))
-
-
-def _nothing(result: "ReplayResult", page: Page) -> None:
-    """Why there is nothing to show, and how to find out what there could be."""
-    page.line(nothing_offered(result), bold=True).gap()
-    captured = int(result.processes["pages_captured"].sum())
-    page.line(
-        f"{count_text(result.processes.height)} processes with "
-        f"{count_text(captured)} pages were captured, none is offered."
-    )
-    page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), "policy",
-              (" to all, ", Ink.MUTED), ("F5", Ink.ACCENT),
-              (" says exactly what that would save", Ink.MUTED))  # fmt: skip
+    def _say_nothing(self, page: Page) -> None:
+        result = self.session.result
+        assert result is not None
+        page.line(nothing_offered(result), bold=True).gap()
+        captured = int(result.processes["pages_captured"].sum())
+        page.line(
+            f"{count_text(result.processes.height)} processes with "
+            f"{count_text(captured)} pages were captured, none is offered."
+        )
+        page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), "policy",
+                  (" to all, ", Ink.MUTED), ("F5", Ink.ACCENT),
+                  (" says exactly what that would save", Ink.MUTED))  # fmt: skip
 
 
 class _Sheet(Sheet):
@@ -270,6 +266,6 @@ def _columns() -> list[Column]:
     }
     widths = {"workload": 14, "share_saved": 6, "processes": 6, "net_saved": 10}
     columns = columns_of(ranks, widths, {"workload": 2})
-    bar = Column("bar", "non-zero + zero", 10, 3, flex=3, right=False, sortable=False,
+    bar = Column("bar", "zero apart", 10, 3, flex=3, right=False, sortable=False,
                  pictorial=True)  # fmt: skip
     return [*columns[:3], bar, *columns[3:]]

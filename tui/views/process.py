@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.timer import Timer
@@ -32,10 +31,11 @@ from tui.draw import HOLE, ribbon
 from tui.look import Colour, Glyph, Ink, Look, State, look_of
 from tui.session import Session
 from tui.sheet import Sheet
-from tui.views.prose import Prose
+from tui.views.prose import Page, Prose
 from tui.views.selected import selected
+from tui.views.states import TITLES
 from tui.views.tree import MAPPING, PROCESS, Tree, mapping_name
-from tui.views.view import Rows, home, titled
+from tui.views.view import Rows, entitled, home, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.kpi import Card, KpiStrip
@@ -77,7 +77,8 @@ class Process(Screen[None]):
     Process.-tiny PageMap { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "leave", "Back", id="process.back"),
+        Binding("escape,backspace", "leave", "Back", id="process.back",
+                tooltip="Back to the views"),
         Binding("left_square_bracket", "sibling(-1)", "Process", key_display="[ ]",
                 id="process.before", tooltip="Previous process of the workload"),
         Binding("right_square_bracket", "sibling(1)", "Next process", show=False,
@@ -127,8 +128,8 @@ class Process(Screen[None]):
         grid = self.query_one(Grid)
         grid.show(self._sheet())
         told = f"{len(grid.visible_rows())} mappings"
-        notice = self.notice()
-        grid.border_subtitle = Content(f"{told} · {notice}" if notice else told)
+        entitled(grid, "mappings", self.notice())
+        subtitled(grid, told)
         self._tell()
 
     def notice(self) -> str:
@@ -149,7 +150,8 @@ class Process(Screen[None]):
 
     def row(self) -> str:
         grid = self.query_one(Grid)
-        return "\t".join(grid.row_texts(grid.selected)) if grid.selected else ""
+        key = grid.selected
+        return "\t".join(grid.row_texts(key)) if key is not None else ""
 
     NAME = "process"
 
@@ -252,9 +254,15 @@ class Process(Screen[None]):
         if mapping is None or tree is None:
             return
         pane = self.query_one(Prose)
-        key = (MAPPING, (self.process, mapping))
-        pane.say(partial(selected, self.session, tree, key))
+        pane.say(partial(self._about, tree, mapping))
         self._draw_pages(mapping)
+
+    def _about(self, tree: Tree, mapping: Any, page: Page) -> None:
+        selected(self.session, tree, (MAPPING, (self.process, mapping)), page)
+        _, states = self._states(mapping)
+        if len(states):
+            page.heading("pages by state, as drawn")
+            _say_legend(states, page)
 
     def _draw_pages(self, mapping: Any) -> None:
         assert self._tree is not None
@@ -288,6 +296,20 @@ _COLUMNS: Final = [
     Column("ksm_merging_pages", "merging", 8, 7),
     Column("fill_pages", "fill", 8, 8),
 ]  # fmt: skip
+
+
+def _say_legend(states: Any, page: Page) -> None:
+    """What the colours of the ribbon and of the page map are, and how often."""
+    counts = np.bincount(states, minlength=len(PageState))
+    for state in reversed(PageState):
+        count, colour = int(counts[state]), _STATES[state]
+        if not count:
+            continue
+        title = TITLES[colour] if isinstance(colour, State) else "not offered"
+        sign = page.look.swatch(colour)
+        share = share_text(count, len(states))
+        page.row(title, pages_text(count), (share, count_text(count)),
+                 sign=(sign, colour))  # fmt: skip
 
 
 class _Mappings(Sheet):
@@ -342,7 +364,7 @@ class _Crumb(Widget):
     def render_line(self, y: int) -> Strip:  # noqa: ARG002
         look = look_of(self)
         line, right = Line(look), Line(look)
-        right.add("esc back · [ ] previous, next process ", Ink.DIM)
+        right.add(look.words("esc back · [ ] previous, next process "), Ink.DIM)
         for at, name in enumerate(self._names):
             if at:
                 line.add(f" {look.glyph(Glyph.CRUMB)}", Ink.DIM)

@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from analyzer.report.cells import clipped, padded
+from analyzer.report.cells import padded
 from analyzer.report.escape import printable
 from tui.draw import Cells
 from tui.look import Colour, Ink, Look, look_of
@@ -20,31 +20,43 @@ class Prose(VerticalScroll, can_focus=True):
     """
 
     DEFAULT_CSS = """
-    Prose { padding: 0 1; }
+    Prose { padding: 0 1; scrollbar-gutter: stable; }
     Prose > Static { width: 100%; height: auto; }
     """
 
-    _fill: "Callable[[Page], object] | None" = None
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        """A pane with nothing in it yet."""
+        super().__init__(id=id, classes=classes)
+        self._fill: Callable[[Page], object] | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(Text(""))
 
-    def say(self, fill: "Callable[[Page], object]") -> None:
-        """Show what *fill* writes on an empty page from now on."""
+    def say(self, fill: Callable[["Page"], object]) -> None:
+        """Show what *fill* writes on an empty page, from now on and at any width."""
         self._fill = fill
-        self._write()
+        self.write()
+
+    def write(self) -> None:
+        """Fill the page anew: the width or the look has changed."""
+        width = self.scrollable_content_region.width
+        if self._fill is None or not self.display or width <= 0:
+            return
+        page = Page(look_of(self), width)
+        self._fill(page)
+        page.text.rstrip()
+        self.query_one(Static).update(page.text)
 
     def on_resize(self) -> None:
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
-        width = self.content_size.width
-        # A view that is not seen has no width.
-        if self._fill is None or not width:
-            return
-        page = Page(look_of(self), max(width, 20))
-        self._fill(page)
-        self.query_one(Static).update(page.text)
+    def on_show(self) -> None:
+        self.write()
 
 
 class Page:
@@ -64,7 +76,7 @@ class Page:
 
     def title(self, words: str, *more: tuple[str, Colour]) -> "Page":
         """A name, and what it is."""
-        name = clipped(printable(words), self.width)
+        name = self.look.clipped(printable(words), self.width)
         self.text.append(name, self.look.style(Ink.TEXT, bold=True))
         return self.line(*more)
 
@@ -93,16 +105,17 @@ class Page:
     ) -> "Page":
         """A figure with its name before it and others, dim, behind it."""
         style = self.look.style
+        named = min(named, self.width - 10)
         if sign is not None:
             self.text.append(f"{sign[0]} ", style(sign[1]))
             named -= 2
-        shown = padded(clipped(printable(name), named), named)
+        shown = padded(self.look.clipped(printable(name), named), named)
         self.text.append(shown, style(Ink.MUTED))
         self.text.append(f"{figure:>10}", style(ink, bold=bold))
         room = self.width - named - 10 - (2 if sign else 0)
         for text in more:
-            if len(text) + 1 <= room:
-                cell = f" {text:>7}"
+            cell = f" {text:>8}"
+            if len(cell) <= room:
                 self.text.append(cell, style(Ink.DIM))
                 room -= len(cell)
         self.text.append("\n")
@@ -117,7 +130,7 @@ class Page:
         """Rows of a name, a picture and a figure."""
         for name, drawn, figure in rows:
             self.text.append("  ")
-            shown = padded(clipped(printable(name), named), named)
+            shown = padded(self.look.clipped(printable(name), named), named)
             self.text.append(shown, self.look.style(Ink.MUTED))
             for segment in drawn:
                 self.text.append(segment.text, segment.style)

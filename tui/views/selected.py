@@ -14,7 +14,7 @@ from analyzer.report.units import (
 )
 from traces.schema import PAGE_SIZE
 from tui.draw import Slice, gapped, spark
-from tui.look import Ink, State
+from tui.look import Glyph, Ink, State
 from tui.session import Session
 from tui.sheet import STATES, Table, state_bar
 from tui.views.prose import Page
@@ -63,7 +63,8 @@ def _process_title(table: Table, process: int, page: Page) -> None:
         for name in ("workload", "user", "unit", "container", "pod", "vm")
     )
     facts = dict.fromkeys(str(value) for value in known if value)
-    page.line((" · ".join(facts), Ink.DIM))
+    separator = f" {page.look.glyph(Glyph.SEPARATOR)} "
+    page.line((separator.join(facts), Ink.DIM))
 
 
 def _states(session: Session, table: Table, key: Any, page: Page) -> None:
@@ -76,7 +77,7 @@ def _states(session: Session, table: Table, key: Any, page: Page) -> None:
             TITLES[state],
             session.amount(value),
             (share_text(value, pages), count_text(value)),
-            sign=(page.look.texture(state) if page.look.textured else "■", state),
+            sign=(page.look.swatch(state), state),
             bold=state in (State.SAVED, State.ZERO),
         )
 
@@ -118,7 +119,8 @@ def _sharers(session: Session, workload: str, page: Page) -> None:
         return
     page.heading(f"saves non-zero because of{_of_the_end(session)}")
     total = int(rows["pages_saved"].sum())
-    wide = max(page.width - 36, 6)
+    named = min(20, page.width // 3)
+    wide = max(page.width - named - 12, 6)
     page.bars(
         [
             (
@@ -133,7 +135,7 @@ def _sharers(session: Session, workload: str, page: Page) -> None:
             )
             for other, saved in rows.select("other", "pages_saved").iter_rows()
         ],
-        20,
+        named,
     )
 
 
@@ -148,7 +150,7 @@ def _kinds(session: Session, members: list[int], page: Page) -> None:
     columns = ("kind", "pages_saved_nonzero", "pages_saved_zero")
     rows = kinds.select(columns).rows()
     most = max(other + zero for _, other, zero in rows)
-    wide = max(page.width - 26, 6)
+    wide = max(page.width - 22, 6)
     page.bars(
         [
             (
@@ -184,7 +186,7 @@ def _mapping(session: Session, tree: Tree, which: tuple[int, int], page: Page) -
             name,
             session.amount(value),
             (share_text(value, pages), count_text(value)),
-            sign=(page.look.texture(state) if page.look.textured else "■", state),
+            sign=(page.look.swatch(state), state),
             bold=True,
         )
     for name in ("zero_pages", "fill_pages", "ksm_merging_pages", "ksm_zero_pages"):

@@ -8,7 +8,6 @@ import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 
 from analyzer.report.columns import derived
 from analyzer.report.escape import printable
@@ -18,7 +17,7 @@ from tui.draw import tight
 from tui.look import Ink
 from tui.session import Session, Unit
 from tui.views.prose import Page, Prose
-from tui.views.view import Rows, View, titled
+from tui.views.view import Rows, View, entitled, subtitled, titled
 from tui.widgets.heat_map import HeatMap, Split
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 OTHERS: Final = "(all others)"
 """What the workloads beyond the largest are called together."""
 _TOP: Final = 8
+_TITLE: Final = "non-zero saved in the row because of the column"
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -107,6 +107,7 @@ class Sharing(View):
     """The matrix, and the pair under its cursor."""
 
     NAME = "sharing"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Sharing { layout: vertical; }
     .-wide Sharing { layout: horizontal; }
@@ -132,7 +133,7 @@ class Sharing(View):
         self._shown: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield titled(HeatMap(), "non-zero saved in the row because of the column")
+        yield titled(HeatMap(), _TITLE)
         yield titled(Prose(), "pair")
 
     def main(self) -> HeatMap:
@@ -257,18 +258,16 @@ class Sharing(View):
         return self._matrix.names[heat.row], self._matrix.names[heat.column]
 
     def _say_where(self) -> None:
-        keys = "o order · v values"
-        notice = self.notice()
-        self.main().border_subtitle = Content(f"{keys} · {notice}" if notice else keys)
+        entitled(self.main(), _TITLE, self.notice())
+        subtitled(self.main(), "o order", "v values")
 
     def _tell(self) -> None:
         pane, pair = self.query_one(Prose), self._pair()
         found = self.session.detail
-        if pair is None or found is None or self._matrix is None or not pane.display:
+        if pair is None or found is None or self._matrix is None:
             return
-        pane.say(
-            partial(_about, *pair, self._matrix, found.result.holders, self.session)
-        )
+        holders = found.result.holders
+        pane.say(partial(_about, *pair, self._matrix, holders, self.session))
 
 
 def _about(

@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 
 from analyzer.compare import compare
 from analyzer.policy import MergePolicy
@@ -26,7 +25,7 @@ from tui.variant import Progress, Variant
 from tui.views.figures import change_ink, figure_words
 from tui.views.prose import Page, Prose
 from tui.views.tree import GROUP, PROCESS, Tree, split
-from tui.views.view import Rows, View, home, titled
+from tui.views.view import Rows, View, home, subtitled, titled
 from tui.widgets.dials import Dials
 from tui.widgets.grid import Grid
 from tui.widgets.source import Cell, Column, Key, Source, by_values
@@ -50,6 +49,7 @@ class WhatIf(View):
     """Dials and an opt-in list on the left; the draft beside A, and all variants."""
 
     NAME = "what_if"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     WhatIf { layout: horizontal; }
     WhatIf > #wi-left { width: 5fr; }
@@ -58,15 +58,26 @@ class WhatIf(View):
     WhatIf #wi-offer { height: 1fr; }
     WhatIf #wi-draft { height: 11; padding: 0 1; }
     WhatIf #wi-variants { height: 1fr; }
-    .-short WhatIf #wi-dials { height: 9; }
-    .-short WhatIf #wi-draft { height: 8; }
-    .-narrow WhatIf { layout: vertical; }
-    .-narrow WhatIf > #wi-left, .-narrow WhatIf > #wi-right { width: 1fr; }
-    .-narrow WhatIf > #wi-left { height: 2fr; }
-    .-narrow WhatIf > #wi-right { height: 1fr; }
-    .-narrow WhatIf #wi-draft { display: none; }
-    .-narrow WhatIf #wi-dials { height: 1fr; }
-    .-tiny WhatIf #wi-draft, .-tiny WhatIf #wi-offer { display: none; }
+    .-short WhatIf #wi-dials { height: 10; }
+    .-short WhatIf #wi-draft { height: 9; }
+    .-narrow WhatIf, .-tiny WhatIf {
+        layout: vertical;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+    }
+    .-narrow WhatIf > #wi-left, .-narrow WhatIf > #wi-right,
+    .-tiny WhatIf > #wi-left, .-tiny WhatIf > #wi-right {
+        width: 1fr;
+        height: auto;
+    }
+    .-narrow WhatIf #wi-draft, .-tiny WhatIf #wi-draft { height: 9; }
+    .-narrow WhatIf #wi-dials { height: 15; }
+    .-narrow WhatIf #wi-offer, .-narrow WhatIf #wi-variants { height: 8; }
+    .-short WhatIf #wi-dials { height: 10; }
+    .-short WhatIf #wi-offer, .-short.-narrow WhatIf #wi-variants { height: 8; }
+    .-tiny WhatIf #wi-dials, .-tiny WhatIf #wi-offer, .-tiny WhatIf #wi-variants {
+        height: 7;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "side('a')", "Make A", id="what_if.a",
@@ -74,8 +85,9 @@ class WhatIf(View):
         Binding("b", "side('b')", "Make B", id="what_if.b",
                 tooltip="Make the selected variant B, as Compare shows it"),
         Binding("O", "toggle_marked", "Toggle marked", show=False,
-                id="what_if.marked", tooltip="Toggle all that is marked in Workloads"),
-        Binding("f5", "app.run_draft", "Run", id="jobs.run"),
+                id="what_if.marked", tooltip="Toggle whatever is marked in Workloads"),
+        Binding("f5", "app.run_draft", "Run", id="jobs.run",
+                tooltip="Replay the draft exactly, in the background"),
     ]  # fmt: skip
 
     def __init__(self, session: Session) -> None:
@@ -233,16 +245,14 @@ class WhatIf(View):
             variant.progress in (Progress.RUNNING, Progress.QUEUED)
             for variant in self.session.variants
         )
-        told = (
-            f"{running} to be done · ctrl+x cancels" if running else "a b choose sides"
-        )
-        grid.border_subtitle = Content(told)
+        if running:
+            subtitled(grid, f"{running} to be done", "ctrl+x cancels")
+        else:
+            subtitled(grid, "a b choose sides")
 
     def _show_draft(self) -> None:
-        pane = self.query_one("#wi-draft", Prose)
-        if not pane.display:
-            return
         found = self.session.variant_of(self.draft.settings())
+        pane = self.query_one("#wi-draft", Prose)
         pane.say(partial(_beside_a, self.session, self.draft, found))
 
 
@@ -471,7 +481,7 @@ class _Variants(Source):
         chip = Segment("   ")
         for side, letter, ink in sides:
             if variant is side:
-                style = look.style(Ink.GROUND, ink, bold=True, reverse=not look.colour)
+                style = look.style(Ink.GROUND, ink, bold=True)
                 chip = Segment(f" {letter} ", style)
         failed = variant.progress is Progress.FAILED
         style = look.style(Ink.LOSS if failed else Ink.TEXT)
@@ -503,10 +513,11 @@ def _beside_a(
     totals = compare(a, a if result is None else result).totals
     rows = {row["figure"]: row for row in totals.iter_rows(named=True)}
     wide = max(page.width - 18 - 11 - 12 - 11, 7)
+    later = page.look.words("…")
     for name, figure_, good in ROWS:
         row = rows[figure_]
         words = figure_words(session, figure_, row["a"])
-        drafted = figure_words(session, figure_, row["b"]) if result else "…"
+        drafted = figure_words(session, figure_, row["b"]) if result else later
         delta = row["delta"] if result else None
         share = delta / abs(row["a"]) if delta and row["a"] else 0.0
         ink = change_ink(delta, good)
