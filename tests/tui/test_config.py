@@ -86,10 +86,9 @@ def test_a_file_that_cannot_be_read_is_told():
 
 def test_the_log_is_appended_to_and_its_owners_only(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    try:
+    with pytest.raises(ValueError, match="on purpose") as raised:
         raise ValueError("on purpose")
-    except ValueError as error:
-        assert write_down_error(error) == log_path()
+    assert write_down_error(raised.value) == log_path()
     assert write_down("second\n") == log_path()
     text = log_path().read_text()
     assert "Traceback" in text
