@@ -136,7 +136,7 @@ def test_the_process_ends_with_whoever_started_it(tmp_path):
 
 def test_the_queue_is_first_come_first_served(demo):
     changed = []
-    tasks = Tasks(changed.append)
+    tasks = Tasks(changed.append, lambda *_: None)
     one, two = task_of(demo, "one"), task_of(demo, "two")
     tasks.add(one)
     tasks.add(two)
