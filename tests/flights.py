@@ -99,24 +99,28 @@ class Near:
 
 
 class Held(Near):
-    """A job that stands still at its first scan until it is let go or cancelled."""
+    """A job that stands still at its first scan, and after a part that was asked for,
+    until it is let go or cancelled."""
 
     def __init__(self, order: Order) -> None:
         super().__init__(order)
         self.let_go = asyncio.Event()
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        scans = 0
+        first = True
         async for message in super().messages():
             yield message
-            scans += "scan" in message
-            if scans == 1:
-                scans += 1
-                waits = [self.let_go.wait(), self.cancelled.wait()]
-                tasks = [asyncio.ensure_future(wait) for wait in waits]
-                _, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in left:
-                    task.cancel()
+            if "part" in message or (first and "scan" in message):
+                first = first and "scan" not in message
+                await self._stand_still()
+
+    async def _stand_still(self) -> None:
+        waits = [self.let_go.wait(), self.cancelled.wait()]
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        _, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+        self.let_go.clear()
 
 
 @contextmanager
@@ -139,16 +143,18 @@ async def seen(
     *what: Flight | Path,
     size: tuple[int, int] = (160, 50),
     job: type[Near] = Near,
+    wait: bool = True,
     **options: Any,
 ) -> AsyncIterator[Any]:
-    """The app, opened on *what* and waited for; yields its pilot."""
+    """The app, opened on *what*, waited for unless told not to; yields its pilot."""
     variants = {f.trace: f.variant() for f in what if isinstance(f, Flight)}
     paths = [f.trace if isinstance(f, Flight) else f for f in what]
     with _opening(variants, job):
         app = KsmApp(paths, **options)
         try:
             async with app.run_test(size=size) as pilot:
-                await until(pilot, lambda: app.view is not None or app.error)
+                if wait:
+                    await until(pilot, lambda: app.view is not None or app.error)
                 await pilot.pause()
                 yield pilot
         finally:

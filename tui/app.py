@@ -322,7 +322,8 @@ class KsmApp(App[int]):
         opening = self.body.visible_content
         if isinstance(opening, Opening):
             opening.look_at()
-            if variant.found is not None and variant is self.session.a:
+            shown = variant.found is not None and variant is self.session.a
+            if shown and not self._going.locked():
                 self._show_results()
             return
         if self.session.result is not None:
@@ -344,7 +345,7 @@ class KsmApp(App[int]):
         if isinstance(opening, Opening):
             opening.refuse(error, log)
 
-    @work(group="show", exclusive=True)
+    @work(group="show")
     async def _show_results(self) -> None:
         await self.show_results()
 
