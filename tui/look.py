@@ -106,6 +106,7 @@ _STAND_INS: Final = str.maketrans(
         "↓": "down",
         "⏎": "enter",
         "⌫": "backspace",
+        "⇧": "shift+",
     }
 )
 """What the signs in our own words and in the names of keys are in ASCII."""
