@@ -16,9 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from traces.errors import InputError
-
-PAGE_SIZE: Final = 4096
-"""Bytes of the pages a trace describes."""
+from traces.page import PAGE_SIZE as PAGE_SIZE
 
 FORMAT_VERSION: Final = 1
 """Raised whenever an older reader would misread a newer file."""

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from textual import on, work
+from textual.actions import SkipAction
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.scrollbar import ScrollBar
@@ -34,7 +36,7 @@ from tui.palette import Places
 from tui.picture import standalone
 from tui.session import Session, Unit, title_of
 from tui.sources import Opened, opened
-from tui.tasks import Task, Tasks
+from tui.tasks import Task, Tasks, WorkerError
 from tui.variant import Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
@@ -58,6 +60,8 @@ _STALE: Final = 2.0
 _PLAY: Final = 0.12
 """Seconds a pass is shown while playing."""
 _JUMP: Final = 10
+_AGAIN: Final = 2.0
+"""Seconds within which a second ctrl+c means it."""
 
 THEMES: Final = ("ksm-dark", "ksm-light", "ksm-ansi")
 
@@ -149,6 +153,10 @@ class KsmApp(App[int]):
         Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?",
                 tooltip="This list: keys of the pane one is in, then all others"),
         Binding("q", "quit", "Quit", id="app.quit"),
+        Binding("ctrl+c", "interrupt", "Quit at once", id="app.interrupt", show=False,
+                priority=True, tooltip="Pressed twice, quit from wherever one is"),
+        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False,
+                priority=True, tooltip="Suspend: the shell's fg comes back"),
     ]  # fmt: skip
 
     def __init__(
@@ -172,7 +180,7 @@ class KsmApp(App[int]):
         self.session = Session(Path(tempfile.mkdtemp(prefix="ksm-analyze-")))
         self.session.unit = self.config.units
         self.session.filter = where
-        self.tasks = Tasks(self._task_changed)
+        self.tasks = Tasks(self._task_changed, self._task_failed)
         self.error: KsmAnalyzeError | None = None
         """Why nothing could be opened; the command ends with its exit code."""
         self.defect: BaseException | None = None
@@ -184,6 +192,8 @@ class KsmApp(App[int]):
         self._expression: Expression | None = None
         self._stamps: dict[Path, tuple[int, int]] = {}
         self._playing = False
+        self._interrupted = -_AGAIN
+        """When ctrl+c was pressed last."""
         # A view is made in several steps, and none may be used before the last.
         self._going = asyncio.Lock()
         if plain:
@@ -204,8 +214,11 @@ class KsmApp(App[int]):
         yield Scrubber(id="scrubber")
         yield KeyBar(id="keys")
 
-    async def on_mount(self) -> None:
+    def on_load(self) -> None:
+        # Before the terminal is taken: from here on it is always given back.
         self._catch_signals()
+
+    async def on_mount(self) -> None:
         self._player = self.set_interval(_PLAY, self._play_on, pause=True)
         self.set_interval(_BEAT, self._show_progress)
         self.set_interval(_STALE, self._look_for_changes)
@@ -306,8 +319,6 @@ class KsmApp(App[int]):
     def _task_changed(self, task: Task) -> None:
         self._show_top()
         variant = task.variant
-        if task.error and task is not self.tasks.current:
-            self._tell_failure(task)
         opening = self.body.visible_content
         if isinstance(opening, Opening):
             opening.look_at()
@@ -318,20 +329,15 @@ class KsmApp(App[int]):
         if self.session.result is not None:
             self.changed()
 
-    def _tell_failure(self, task: Task) -> None:
-        """Once, when it is over."""
-        log = write_down(f"{task.title}: {task.error}")
-        variant = task.variant
-        if variant is self.session.a and variant.found is None:
-            self._refuse(KsmAnalyzeError(variant.error, variant.hint), log)
+    def _task_failed(self, task: Task, error: KsmAnalyzeError, stderr: str) -> None:
+        log = write_down(f"{task.title}: {error}\n{stderr}")
+        if self.session.result is None and task.variant is self.session.a:
+            if isinstance(error, WorkerError):
+                self.log_file = log
+            self._refuse(error, log)
             return
-        where = f" · log: {log}" if log else ""
-        self.notify(
-            printable(f"{task.error}{where}"),
-            title=printable(task.title),
-            severity="error",
-            markup=False,
-        )
+        words = f"{task.title}: {error}" + (f"\nlog: {log}" if log else "")
+        self.notify(printable(words), severity="error", timeout=10, markup=False)
 
     def _refuse(self, error: KsmAnalyzeError, log: Path | None = None) -> None:
         self.error = error
@@ -798,6 +804,19 @@ class KsmApp(App[int]):
         if self.seen is not None:
             picture = standalone(self.export_screenshot(title="ksm-analyze"))
             self.push_screen(Export(self.session, self.seen, picture))
+
+    async def action_interrupt(self) -> None:
+        """Copy what is selected, as terminals do; else quit when asked again."""
+        if self.screen.get_selected_text() or getattr(
+            self.focused, "selected_text", ""
+        ):
+            raise SkipAction
+        now = time.monotonic()
+        if now - self._interrupted < _AGAIN:
+            await self.action_quit()
+            return
+        self._interrupted = now
+        self.notify("ctrl+c again quits", timeout=_AGAIN)
 
     async def action_quit(self) -> None:
         if self.tasks.current is not None and self.tasks.current.job is not None:

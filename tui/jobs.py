@@ -80,7 +80,8 @@ class Job:
                 yield message
             code = await process.wait()
             if not ended and not self._cancelled:
-                yield {"error": _last_words(await errors, code), "hint": None}
+                stderr = (await errors).decode(errors="replace").strip()
+                yield {"error": _last_words(stderr, code), "stderr": stderr}
         finally:
             await self.end()
             errors.cancel()
@@ -128,7 +129,7 @@ def _environment() -> dict[str, str]:
     return {"POLARS_MAX_THREADS": str(spare), **os.environ}
 
 
-def _last_words(errors: bytes, code: int) -> str:
-    lines = errors.decode(errors="replace").strip().splitlines()
+def _last_words(stderr: str, code: int) -> str:
+    lines = stderr.splitlines()
     ended = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    return f"the replay was {ended}" if not lines else f"{lines[-1]} ({ended})"
+    return f"{lines[-1] if lines else 'the replay'}: {ended}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analyzer.report.escape import printable
 from analyzer.report.units import bytes_text, count_text, percent_text
-from traces.schema import PAGE_SIZE
+from traces.page import PAGE_SIZE
 from tui.variant import Found, Progress, Settings, Variant
 
 if TYPE_CHECKING:

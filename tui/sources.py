@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analyzer.report.escape import printable
-from analyzer.result import ReplayResult
-from traces.schema import KIND_KEY
-from traces.table import open_parquet
 from tui.variant import Found, Progress, Settings, Variant
 
 
@@ -18,7 +15,15 @@ class Opened:
 
 
 def opened(path: Path, settings: Settings) -> Opened:
-    """Raises InputError for a file that is neither a trace nor a saved result."""
+    """Raises InputError for a file that is neither a trace nor a saved result.
+
+    Called beside the screen, as the first that needs them loads the libraries that
+    read files.
+    """
+    from analyzer.result import ReplayResult
+    from traces.schema import KIND_KEY
+    from traces.table import open_parquet
+
     with open_parquet(path) as file:
         kind = (file.metadata.metadata or {}).get(KIND_KEY)
     name = printable(path.name.removesuffix(".parquet"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from traces import errors
+from traces.errors import KsmAnalyzeError
 from tui.jobs import Job, Order
 from tui.variant import Found, Progress, Variant
 
@@ -27,8 +29,6 @@ class Task:
     done: float = 0.0
     """The part that is done, from 0 to 1, as far as that can be known."""
     seconds: float = 0.0
-    error: str = ""
-    """Why it failed, in a line; may hold names from outside."""
 
     @property
     def title(self) -> str:
@@ -47,13 +47,29 @@ async def load(message: dict[str, Any]) -> Found:
     return Found(result=result, pages=Path(pages) if pages else None)
 
 
+class WorkerError(KsmAnalyzeError):
+    """A worker ended and did not say why."""
+
+
+def refusal(message: dict[str, Any]) -> KsmAnalyzeError:
+    """The error that a worker told, of the kind it was."""
+    kind = getattr(errors, message.get("kind", ""), WorkerError)
+    found: KsmAnalyzeError = kind(message["error"], message.get("hint"))
+    return found
+
+
 class Tasks:
     """The queue: first come, first served."""
 
-    def __init__(self, changed: Callable[[Task], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[Task], None],
+        failed: Callable[[Task, KsmAnalyzeError, str], None],
+    ) -> None:
+        """*failed* is told why, and what the worker wrote on stderr."""
         self.waiting: deque[Task] = deque()
         self.current: Task | None = None
-        self._changed = changed
+        self._changed, self._failed = changed, failed
 
     def __len__(self) -> int:
         return len(self.waiting) + (self.current is not None)
@@ -108,10 +124,11 @@ class Tasks:
         elif "done" in message:
             self._take(task, await load(message))
         elif "error" in message:
-            task.error, hint = message["error"], message.get("hint") or ""
+            error = refusal(message)
             if task.at is None:
-                variant.error, variant.hint = task.error, hint
+                variant.error, variant.hint = str(error), error.hint or ""
             self._ended(task, Progress.FAILED)
+            self._failed(task, error, message.get("stderr", ""))
         self._changed(task)
 
     def _take(self, task: Task, found: Found) -> None:

@@ -6,6 +6,7 @@ far. What it computes goes into files; it ends when its parent does.
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -27,17 +28,17 @@ def main() -> int:
     os.nice(_NICENESS)
     order = json.loads(sys.stdin.readline())
     asked = threading.Event()
-    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
+    threading.Thread(target=_listen, args=(asked, order["folder"]), daemon=True).start()
     try:
         for message in _carried_out(order, asked):
             _say(message)
     except KsmAnalyzeError as error:
-        _say({"error": str(error), "hint": error.hint})
+        kind = type(error).__name__
+        _say({"error": str(error), "hint": error.hint, "kind": kind})
         return 1
     except MemoryError:
-        _say(
-            {"error": "out of memory", "hint": "close other programs, or capture less"}
-        )
+        hint = "close other programs, or capture less"
+        _say({"error": "out of memory", "hint": hint, "kind": "KsmAnalyzeError"})
         return 1
     return 0
 
@@ -109,15 +110,16 @@ def _say(message: dict[str, Any]) -> None:
     try:
         print(json.dumps(message), flush=True)
     except BrokenPipeError:
-        # Nobody listens any more.
-        os._exit(0)
+        # Nobody listens any more, which `_listen` is about to see too.
+        threading.Event().wait()
 
 
-def _listen(asked: threading.Event) -> None:
+def _listen(asked: threading.Event, folder: str) -> None:
     for line in sys.stdin:
         if json.loads(line).get("ask") == "part":
             asked.set()
-    # Whoever gave the order is gone, and with it the folder.
+    # Whoever gave the order is gone, and could not even take the folder along.
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 

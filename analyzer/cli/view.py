@@ -175,6 +175,7 @@ def _ended(app: "KsmApp | LiveApp", debug: bool) -> int:
         )
         return ExitCode.INTERNAL
     if app.error is not None:
-        failure(str(app.error), app.error.hint)
-        return exit_code_of(app.error)
+        where = f"; the log is {app.log_file}" if app.log_file else ""
+        failure(f"{app.error}{where}", app.error.hint)
+        return ExitCode.INTERNAL if app.log_file else exit_code_of(app.error)
     return app.return_value or ExitCode.OK

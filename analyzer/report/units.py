@@ -6,7 +6,7 @@ Signs are ASCII here; who draws on a terminal may put a typographic minus.
 
 from typing import Final
 
-from traces.schema import PAGE_SIZE
+from traces.page import PAGE_SIZE
 
 _BYTES: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _COUNTS: Final = ("", "k", "M", "G", "T", "P", "E")

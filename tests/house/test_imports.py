@@ -15,6 +15,7 @@ LIGHT = [
     "analyzer.knobs",
     "analyzer.report.escape",
     "traces.errors",
+    "traces.page",
 ]
 
 
@@ -44,6 +45,11 @@ def test_help_is_light(arguments: list[str]) -> None:
 
 def test_replaying_does_not_load_the_screen() -> None:
     assert not loaded_by("import analyzer.replay") & {"textual", "rich", "click"}
+
+
+def test_the_screen_is_painted_before_files_can_be_read() -> None:
+    heavy = {"llvmlite", "numba", "numpy", "polars", "pyarrow", "xxhash"}
+    assert not loaded_by("import tui.app") & heavy
 
 
 def test_looking_at_a_result_loads_no_compiler() -> None:

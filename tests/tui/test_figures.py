@@ -501,7 +501,7 @@ async def check_contents(view: Any, told: Told, end: Told) -> None:
     if not rows:
         return
     distinct = end.document["ideal"]["distinct_contents"]
-    said = str(grid.border_subtitle)
+    said = f"{grid.border_title} {grid.border_subtitle}"
     assert f"{count_text(len(rows))} of {count_text(distinct)} distinct" in said
     assert ("of the end" in said) is not told.final
     grid.select(next(iter(rows)))
@@ -629,7 +629,7 @@ async def check_process(pilot: Any, process: int, told: Told, end: Told) -> None
         texts = cells_of(grid, key)
         assert texts["name"] == (mapping["name"] or f"[{mapping['kind']}]")
         check_row(texts, mapping, end)
-    assert ("of the end" in str(grid.border_subtitle)) is not told.final
+    assert ("of the end" in str(grid.border_title)) is not told.final
     await pilot.press("escape")
     await pilot.pause()
 

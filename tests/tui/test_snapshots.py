@@ -7,27 +7,16 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from difflib import unified_diff
 from functools import cache
 from pathlib import Path
 
 import pytest
-from screens import APART, STATES, Replays, Shot, Size, Theme, apart, replayed, walked
+from screens import APART, STATES, Replays, Shot, Size, Theme, apart, walked
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 SIZES: tuple[Size, ...] = ((80, 24), (120, 40))
 IN_ASCII = ("overview", "workloads")
-
-
-@pytest.fixture(scope="module")
-def replays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replays]:
-    folder = tmp_path_factory.mktemp("replays")
-    with pytest.MonkeyPatch.context() as patch:
-        # A developer's keys and calibration must not show.
-        patch.setenv("XDG_CONFIG_HOME", str(folder))
-        yield replayed(folder)
-    shots.cache_clear()
 
 
 @cache

@@ -78,6 +78,7 @@ class Opening(Container, can_focus=True):
     def refuse(self, error: KsmAnalyzeError, log: Path | None) -> None:
         """Show why nothing can be shown."""
         self._refused = error, log
+        self.refresh_bindings()
         self._show(self._refusal(error, log), "error", "q quits", "R tries again")
 
     def action_look_at_part(self) -> None:
@@ -85,6 +86,14 @@ class Opening(Container, can_focus=True):
         task = self.tasks.current
         if task is not None and task.job is not None:
             task.job.ask_for_a_part()
+
+    def check_action(
+        self,
+        action: str,
+        parameters: tuple[object, ...],  # noqa: ARG002
+    ) -> bool:
+        """There is no part to look at of what was refused."""
+        return action != "look_at_part" or self._refused is None
 
     def _show(self, text: Text, title: str, *subtitle: str) -> None:
         box = self.query_one(Static)

@@ -33,7 +33,6 @@ from tui.session import Session
 from tui.sheet import Sheet
 from tui.views.prose import Page, Prose
 from tui.views.selected import selected
-from tui.views.states import TITLES
 from tui.views.tree import MAPPING, PROCESS, Tree, mapping_name
 from tui.views.view import Rows, entitled, home, subtitled, titled
 from tui.widgets.grid import Grid
@@ -54,6 +53,16 @@ _STATES: Final[dict[PageState, Colour]] = {
     PageState.SAVED: State.SAVED,
     PageState.ZERO: State.ZERO,
 }
+_LEGEND: Final = {
+    PageState.SAVED: "merged",
+    PageState.ZERO: "merged zero",
+    PageState.KEPT: "first of merged",
+    PageState.UNSHARED: "unshared",
+    PageState.VOLATILE: "volatile",
+    PageState.UNSCANNED: "not scanned",
+    PageState.NOT_OFFERED: "not offered",
+}
+"""What a page of a state is called, in the order of bars."""
 _SETTLED: Final = 0.06
 _WIDEST: Final = 1 << 24
 """Pages a mapping may span, holes included, and still be drawn with them."""
@@ -263,7 +272,7 @@ class Process(Screen[None]):
         selected(self.session, tree, (MAPPING, (self.process, mapping)), page)
         _, states = self._states(mapping)
         if len(states):
-            page.heading("pages by state, as drawn")
+            page.heading("its pages, as drawn")
             _say_legend(states, page)
 
     def _draw_pages(self, mapping: Any) -> None:
@@ -301,17 +310,17 @@ _COLUMNS: Final = [
 
 
 def _say_legend(states: Any, page: Page) -> None:
-    """What the colours of the ribbon and of the page map are, and how often."""
+    """What the colours of the ribbon and of the page map are, and how often.
+
+    Pages, not savings: of pages that share one, each saves a part.
+    """
     counts = np.bincount(states, minlength=len(PageState))
-    for state in reversed(PageState):
+    for state, title in _LEGEND.items():
         count, colour = int(counts[state]), _STATES[state]
-        if not count:
-            continue
-        title = TITLES[colour] if isinstance(colour, State) else "not offered"
-        sign = page.look.swatch(colour)
-        share = share_text(count, len(states))
-        page.row(title, pages_text(count), (share, count_text(count)),
-                 sign=(sign, colour))  # fmt: skip
+        if count:
+            share = share_text(count, len(states))
+            sign = page.look.swatch(colour), colour
+            page.row(title, count_text(count), (share,), sign=sign)
 
 
 class _Mappings(Sheet):

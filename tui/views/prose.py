@@ -114,7 +114,7 @@ class Page:
         self.text.append(f"{figure:>10}", style(ink, bold=bold))
         room = self.width - named - 10 - (2 if sign else 0)
         for text in more:
-            cell = f" {text:>8}"
+            cell = f" {text:>6}"
             if len(cell) <= room:
                 self.text.append(cell, style(Ink.DIM))
                 room -= len(cell)

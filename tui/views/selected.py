@@ -44,7 +44,8 @@ def selected(session: Session, tree: Tree, key: Key, page: Page) -> Page:
     _course(session, members, page)
     workload = which if what == GROUP else table.value(which, "workload")
     if what == PROCESS or tree.grouping == "workload":
-        _sharers(session, workload, page)
+        whose = "" if what == GROUP else "its workload "
+        _sharers(session, workload, f"{whose}saves non-zero because of", page)
     _kinds(session, members, page)
     return page
 
@@ -104,7 +105,7 @@ def _course(session: Session, members: list[int], page: Page) -> None:
         page.cells(spark(saved, page.width, page.look, State.SAVED))
 
 
-def _sharers(session: Session, workload: str, page: Page) -> None:
+def _sharers(session: Session, workload: str, heading: str, page: Page) -> None:
     found = session.detail
     if found is None or not found.result.pairs.height:
         return
@@ -117,9 +118,9 @@ def _sharers(session: Session, workload: str, page: Page) -> None:
     )
     if not rows.height:
         return
-    page.heading(f"saves non-zero because of{_of_the_end(session)}")
+    page.heading(f"{heading}{_of_the_end(session)}")
     total = int(rows["pages_saved"].sum())
-    named = min(20, page.width // 3)
+    named = min(20, page.width * 2 // 5)
     wide = max(page.width - named - 12, 6)
     page.bars(
         [

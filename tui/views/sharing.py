@@ -266,7 +266,9 @@ class Sharing(View):
         found = self.session.detail
         if pair is None or found is None or self._matrix is None:
             return
-        holders = found.result.holders
+        # The matrix is of non-zero contents, and so is what stands beside it.
+        other = found.result.contents.filter(pl.col("what") != "zero")
+        holders = found.result.holders.join(other, on="digest", how="semi")
         pane.say(partial(_about, *pair, self._matrix, holders, self.session))
 
 
@@ -299,10 +301,10 @@ def _about(
         page.row(
             "if kept apart",
             f"-{pages_text(contents)}",
-            ("one more copy of each",),
             named=32,
             ink=Ink.LOSS if contents else Ink.DIM,
         )
+        page.line(("  for one more copy of each", Ink.DIM))
         _top(row, column, holders, page)
     return page
 

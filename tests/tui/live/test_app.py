@@ -449,7 +449,11 @@ def test_every_key_of_the_help_is_bound() -> None:
             await pilot.press("question_mark")
             await pilot.pause()
             helped = "\n".join(text(app))
-            for words in ("Look more often", "Pause, and go on", "Only marked"):
+            for words in (
+                "Look more often",
+                "Pause, and go on",
+                "List marked rows only",
+            ):
                 assert words in helped
             # What the other app has, this one has not.
             assert "Bookmark" not in helped
