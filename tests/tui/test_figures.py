@@ -221,7 +221,6 @@ def prose_of(pane: Any) -> list[str]:
 
 CASES = [
     ("demo", 2),
-    ("demo", None),
     ("prefork", None),
     ("over_epochs", 4),
     ("over_epochs", None),

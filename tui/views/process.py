@@ -180,6 +180,8 @@ class Process(Screen[None]):
         if 0 <= at < len(keys):
             self.process = keys[at][1]  # type: ignore[index]
             self.look_at()
+        else:
+            self.notify("the workload has no more processes that way", timeout=2)
 
     @on(Grid.Moved)
     def _moved(self) -> None:
