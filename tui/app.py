@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from textual import on, work
 from textual.actions import SkipAction
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
 from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
 from analyzer.report.escape import printable
-from analyzer.report.units import count_text, duration_text
 from traces.errors import KsmAnalyzeError
+from tui.bands import course, heading
+from tui.bindings import BINDINGS
 from tui.config import Config
 from tui.dialogs.ask import Ask
 from tui.dialogs.choose import Choose
@@ -34,7 +34,7 @@ from tui.look import Look, themes
 from tui.moments import Unclear, moment_named
 from tui.palette import Places
 from tui.picture import standalone
-from tui.session import Session, Unit, title_of
+from tui.session import Session, Unit
 from tui.sources import Opened, opened
 from tui.tasks import Task, Tasks, WorkerError
 from tui.variant import Settings, Variant
@@ -45,9 +45,9 @@ from tui.views.view import View
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.scroll_bar import scroll_bar
-from tui.widgets.scrubber import Course, Scrubber
+from tui.widgets.scrubber import Scrubber
 from tui.widgets.tabs import Tabs
-from tui.widgets.top_bar import Heading, TopBar
+from tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
@@ -59,7 +59,6 @@ _STALE: Final = 2.0
 """Seconds between two looks at the files that are open."""
 _PLAY: Final = 0.12
 """Seconds a pass is shown while playing."""
-_JUMP: Final = 10
 _AGAIN: Final = 2.0
 """Seconds within which a second ctrl+c means it."""
 
@@ -93,71 +92,7 @@ class KsmApp(App[int]):
         (32, "-mid"),
         (50, "-tall"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                str(number),
-                f"view('{name}')",
-                title,
-                id=f"view.{name}",
-                show=False,
-                tooltip=f"Go to {title}",
-            )
-            for number, (name, (title, _)) in enumerate(VIEWS.items(), 1)
-        ),
-        Binding("tab", "focus_next", "Next pane", id="view.next_pane", show=False),
-        Binding("shift+tab", "focus_previous", "Previous pane",
-                id="view.previous_pane", show=False),
-        Binding("slash", "filter", "Filter", id="find.filter",
-                tooltip="Filter: only rows that an expression fits"),
-        Binding("escape", "clear", "Back", id="find.back", show=False,
-                tooltip="Clear the filter, or end zooming"),
-        Binding("colon,ctrl+p", "command_palette", "Palette", id="find.palette",
-                show=False, tooltip="Palette: any command, workload or process"),
-        Binding("comma", "step(-1)", "Pass", id="time.back", key_display=", .",
-                tooltip="Previous pass"),
-        Binding("full_stop", "step(1)", "Next pass", id="time.on", show=False),
-        Binding("left_curly_bracket", f"step(-{_JUMP})", "Ten passes back",
-                id="time.back_ten", show=False),
-        Binding("right_curly_bracket", f"step({_JUMP})", "Ten passes on",
-                id="time.on_ten", show=False),
-        Binding("g", "go_to", "Go to", id="time.go_to", show=False,
-                tooltip="Go to a pass (42, +10), a time (07:30) or 95%"),
-        Binding("p", "play", "Play", id="time.play", tooltip="Play or pause"),
-        Binding("b", "bookmark", "Bookmark", id="time.bookmark", show=False,
-                tooltip="Bookmark this pass, or take the bookmark away"),
-        Binding("B", "bookmarks", "Bookmarks", id="time.bookmarks", show=False,
-                tooltip="List the bookmarks"),
-        Binding("x", "replay_pass", "Replay pass", id="time.replay", show=False,
-                tooltip="Replay to this pass: its mappings, sharing and contents"),
-        Binding("f5", "run_draft", "Run", id="jobs.run", show=False,
-                tooltip="Replay the draft of What-if exactly"),
-        Binding("ctrl+x", "cancel", "Cancel", id="jobs.cancel", show=False,
-                tooltip="Cancel the replay that runs"),
-        Binding("J", "jobs", "Jobs", id="jobs.list", show=False,
-                tooltip="List the replays that run and wait; enter cancels one"),
-        Binding("w", "swap", "Swap A B", id="jobs.swap", show=False,
-                tooltip="Swap A and B"),
-        Binding("R", "reload", "Reload", id="jobs.reload", show=False,
-                tooltip="Open the files again, as they are now"),
-        Binding("u", "units", "Units", id="app.units",
-                tooltip="Units: bytes, pages, % of the pages offered"),
-        Binding("e", "export", "Export", id="app.export",
-                tooltip="Export the table: csv, json, md; the screen: svg"),
-        Binding("y", "copy", "Copy", id="app.copy", tooltip="Copy the row"),
-        Binding("Y", "copy_table", "Copy table", id="app.copy_table", show=False,
-                tooltip="Copy the table as it is seen"),
-        Binding("z", "zoom", "Zoom", id="app.zoom", tooltip="Zoom the pane, and back"),
-        Binding("t", "theme", "Theme", id="app.theme", show=False,
-                tooltip="Theme: dark, light, the terminal's sixteen colours"),
-        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?",
-                tooltip="This list: keys of the pane one is in, then all others"),
-        Binding("q", "quit", "Quit", id="app.quit"),
-        Binding("ctrl+c", "interrupt", "Quit at once", id="app.interrupt", show=False,
-                priority=True, tooltip="Pressed twice, quit from wherever one is"),
-        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False,
-                priority=True, tooltip="Suspend: the shell's fg comes back"),
-    ]  # fmt: skip
+    BINDINGS = BINDINGS
 
     def __init__(
         self,
@@ -425,65 +360,15 @@ class KsmApp(App[int]):
         self._show_scrubber()
 
     def _show_top(self) -> None:
-        session, task = self.session, self.tasks.current
+        changed = any(_stamp(path) != stamp for path, stamp in self._stamps.items())
         for bar in self.screen.query(TopBar):
-            bar.say(
-                Heading(
-                    title=title_of([session.a.source] if session.a else self.paths),
-                    facts=self._facts(),
-                    job=f"{task.title}: {task.stage}" if task else "",
-                    done=task.done if task else 0.0,
-                    waited=int(task.seconds) if task else 0,
-                    a=session.a.name if session.a and session.result else "",
-                    b=session.b.name if session.b else "",
-                    moment=self._moment(),
-                    alarm=self._alarm(),
-                )
-            )
-
-    def _facts(self) -> tuple[str, ...]:
-        result = self.session.result
-        if result is None:
-            return ()
-        return (
-            f"{count_text(result.trace.pages)} pages",
-            f"{count_text(result.trace.processes)} processes",
-            f"{count_text(result.trace.workloads)} workloads",
-        )
-
-    def _moment(self) -> str:
-        """What the moment looked at is called: `pass 4/12`."""
-        session, moment = self.session, self.session.moment
-        if moment is None:
-            return ""
-        last = " end" if session.at_end and not session.result_ends_in_a_pass else ""
-        return f"pass {moment.full_scans}/{session.passes}{last}"
-
-    def _alarm(self) -> str:
-        a = self.session.a
-        if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
-            return "changed: R reloads"
-        if a is not None and a.partial and a.result is not None:
-            return f"partial: {a.result.passes.height} passes"
-        return ""
+            bar.say(heading(self.session, self.paths, self.tasks.current, changed))
 
     def _show_scrubber(self) -> None:
-        session = self.session
-        moment = session.moment
-        if moment is None:
+        if self.session.moment is None:
             return
-        course = Course(
-            count=session.count,
-            at=session.at,
-            label=self._moment(),
-            time=duration_text(moment.time_ns // 1_000_000),
-            notch=session.enough_at,
-            note=session.enough_note,
-            playing=self._playing,
-            bookmarks=tuple(session.bookmarks),
-        )
         for scrubber in self.screen.query(Scrubber):
-            scrubber.say(course)
+            scrubber.say(course(self.session, self._playing))
 
     def _show_progress(self) -> None:
         task = self.tasks.current

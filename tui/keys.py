@@ -22,7 +22,7 @@ _CLASSES: Final = (
     ("tui.views.sharing", "Sharing"),
     ("tui.views.contents", "Contents"),
     ("tui.views.what_if", "WhatIf"),
-    ("tui.views.what_if", "Offers"),
+    ("tui.views.offers", "Offers"),
     ("tui.views.compare", "Compare"),
     ("tui.views.process", "Process"),
 )

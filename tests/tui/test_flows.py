@@ -18,8 +18,8 @@ from tui.clipboard import clip_path
 from tui.jobs import Job
 from tui.variant import Progress
 from tui.views.findings import Findings
+from tui.views.offers import Offers
 from tui.views.process import Process
-from tui.views.what_if import Offers
 from tui.widgets.dials import Dials
 from tui.widgets.grid import Grid
 from tui.widgets.kpi import KpiStrip

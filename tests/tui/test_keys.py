@@ -13,8 +13,8 @@ from textual.binding import Binding
 from tui import keys
 from tui.keys import all_keys
 from tui.views.findings import Findings
+from tui.views.offers import Offers
 from tui.views.process import Process
-from tui.views.what_if import Offers
 from tui.widgets.dials import Dials
 from tui.widgets.grid import Grid
 from tui.widgets.heat_map import HeatMap
