@@ -20,8 +20,9 @@ from tui.widgets.grid import Grid
 from tui.widgets.heat_map import HeatMap
 from tui.widgets.page_map import PageMap
 
-ELSEWHERE = {"jobs.part", "jobs.give_up", "app.quit"}
-"""While a replay is awaited: tests/tui/test_jobs.py; and the last key of all."""
+ELSEWHERE = {"jobs.part", "jobs.give_up", "app.suspend", "app.quit"}
+"""While a replay is awaited: tests/tui/test_jobs.py; on a real terminal only; and the
+last key of all."""
 
 
 def bindings() -> dict[str, tuple[type, Binding]]:
