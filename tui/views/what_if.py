@@ -40,24 +40,11 @@ class WhatIf(View):
     WhatIf #wi-variants { height: 1fr; }
     .-short WhatIf #wi-dials { height: 10; }
     .-short WhatIf #wi-draft { height: 9; }
-    .-narrow WhatIf, .-tiny WhatIf {
-        layout: vertical;
-        overflow-y: auto;
-        scrollbar-size-vertical: 1;
-    }
-    .-narrow WhatIf > #wi-left, .-narrow WhatIf > #wi-right,
-    .-tiny WhatIf > #wi-left, .-tiny WhatIf > #wi-right {
-        width: 1fr;
-        height: auto;
-    }
-    .-narrow WhatIf #wi-draft, .-tiny WhatIf #wi-draft { height: 9; }
-    .-narrow WhatIf #wi-dials { height: 15; }
-    .-narrow WhatIf #wi-offer, .-narrow WhatIf #wi-variants { height: 8; }
-    .-short WhatIf #wi-dials { height: 10; }
-    .-short WhatIf #wi-offer, .-short.-narrow WhatIf #wi-variants { height: 8; }
-    .-tiny WhatIf #wi-dials, .-tiny WhatIf #wi-offer, .-tiny WhatIf #wi-variants {
-        height: 7;
-    }
+    .-narrow WhatIf, .-tiny WhatIf { layout: vertical; }
+    .-narrow WhatIf #wi-left, .-tiny WhatIf #wi-left { width: 1fr; height: 2fr; }
+    .-narrow WhatIf #wi-right, .-tiny WhatIf #wi-right { width: 1fr; height: 1fr; }
+    .-narrow WhatIf #wi-draft, .-tiny WhatIf #wi-draft { display: none; }
+    .-narrow WhatIf #wi-dials, .-tiny WhatIf #wi-dials { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "side('a')", "Make A", id="what_if.a",
