@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from textual import on, work
 from textual.actions import SkipAction
 from textual.app import App, ComposeResult
+from textual.command import CommandPalette
 from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
@@ -616,6 +617,11 @@ class KsmApp(App[int]):
             widget.refresh()
         for pane in self.screen.query(Prose):
             pane.write()
+
+    def action_command_palette(self) -> None:
+        # One lies beneath a dialog already where a dialog was opened over it.
+        if not any(isinstance(lying, CommandPalette) for lying in self.screen_stack):
+            super().action_command_palette()
 
     def action_help(self) -> None:
         self.push_screen(Help(self.screen.focused, self.view))
