@@ -619,9 +619,9 @@ class KsmApp(App[int]):
             pane.write()
 
     def action_command_palette(self) -> None:
-        # One lies beneath a dialog already where a dialog was opened over it.
+        """One at a time, and without a name: the last may not be quite gone yet."""
         if not any(isinstance(lying, CommandPalette) for lying in self.screen_stack):
-            super().action_command_palette()
+            self.push_screen(CommandPalette())
 
     def action_help(self) -> None:
         self.push_screen(Help(self.screen.focused, self.view))
