@@ -312,7 +312,9 @@ class KsmApp(App[int]):
 
     async def _go(self, name: str, find: str) -> None:
         self._view = name
-        while len(self.screen_stack) > 1:
+        from tui.views.process import Process
+
+        while isinstance(self.screen, Process):
             # A process that is drilled into lies over the views.
             await self.pop_screen()
         body = self.body
