@@ -15,7 +15,7 @@ from tui.look import Glyph, Ink, Look, look_of
 from tui.session import Session
 from tui.views.figures import change_ink, change_words, figure_words
 from tui.views.prose import Page, Prose
-from tui.views.view import Rows, View, subtitled, titled
+from tui.views.view import TableView, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.kpi import Card, KpiStrip
 from tui.widgets.lines import Curve, Lines
@@ -42,7 +42,7 @@ FIGURES = ("pages_saved", "pages_saved_zero", "pages_saved_nonzero", "net_saved"
 """The figures of a workload that can be laid side by side."""
 
 
-class Compare(View):
+class Compare(TableView):
     """Cards, a table of workloads with bars to both sides, both curves."""
 
     NAME = "compare"
@@ -92,9 +92,6 @@ class Compare(View):
         )  # fmt: skip
         yield titled(Lines(self.session.amount), "pages merged")
 
-    def main(self) -> Grid:
-        return self.query_one(Grid)
-
     def look_at(self) -> None:
         a, b = self.session.a, self.session.b
         ready = a and b and a.result is not None and b.result is not None
@@ -118,19 +115,10 @@ class Compare(View):
         comparison = self._comparison
         if comparison is None:
             return ""
-        rows = _workloads(comparison)
-        fits = rows.height
-        if expression is not None:
-            found = rows.filter(expression.select(rows))["workload"].to_list()
-            fits = len(found)
-            self.main().match = set(found).__contains__
+        told = self.narrowed(_workloads(comparison), "workload", expression)
         self._expression = expression
         self.look_at()
-        return "" if expression is None else f"{fits} of {rows.height} workloads"
-
-    def rows(self) -> Rows:
-        grid = self.main()
-        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+        return f"{told} workloads" if told else ""
 
     def frame(self) -> pl.DataFrame | None:
         comparison = self._comparison
@@ -138,10 +126,6 @@ class Compare(View):
             return None
         at = {name: n for n, name in enumerate(comparison.workloads["workload"])}
         return comparison.workloads[[at[key] for key in self.main().visible_rows()]]
-
-    def row(self) -> str:
-        key = self.main().selected
-        return "\t".join(self.main().row_texts(key)) if key is not None else ""
 
     def find(self, name: str) -> None:
         self.main().select(name)

@@ -15,7 +15,7 @@ from tui.look import Look, State
 from tui.session import Session
 from tui.sheet import Sheet, columns_of
 from tui.views.prose import Page, Prose
-from tui.views.view import Rows, View, entitled, subtitled, titled
+from tui.views.view import TableView, entitled, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.source import Cell, Column, Key
 
@@ -28,7 +28,7 @@ _HOLDERS = 40
 _CLASSES = {"zero": State.ZERO, "fill": State.KEPT, "other": State.SAVED}
 
 
-class Contents(View):
+class Contents(TableView):
     """A table of contents by what they save, and a pane about the selected one."""
 
     NAME = "contents"
@@ -67,9 +67,6 @@ class Contents(View):
         yield titled(grid, "contents that save most")
         yield titled(Prose(), "who holds it")
 
-    def main(self) -> Grid:
-        return self.query_one(Grid)
-
     def look_at(self) -> None:
         found = self._found()
         shown = found, self.session.unit, self._expression
@@ -85,19 +82,10 @@ class Contents(View):
         found = self._found()
         if found is None:
             return ""
-        frame = found.result.contents
-        fits = frame.height
-        if expression is not None:
-            matching = frame.filter(expression.select(frame))["digest"].to_list()
-            fits = len(matching)
-            self.main().match = set(matching).__contains__
+        told = self.narrowed(found.result.contents, "digest", expression)
         self._expression = expression
         self.look_at()
-        return "" if expression is None else f"{fits} of {frame.height} contents"
-
-    def rows(self) -> Rows:
-        grid = self.main()
-        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+        return f"{told} contents" if told else ""
 
     def frame(self) -> pl.DataFrame | None:
         found = self._found()
@@ -106,10 +94,6 @@ class Contents(View):
         frame = found.result.contents
         at = {digest: row for row, digest in enumerate(frame["digest"].to_list())}
         return frame[[at[key] for key in self.main().visible_rows()]]
-
-    def row(self) -> str:
-        key = self.main().selected
-        return "\t".join(self.main().row_texts(key)) if key is not None else ""
 
     @on(Grid.Moved)
     def _moved(self) -> None:

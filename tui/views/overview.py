@@ -21,7 +21,7 @@ from tui.views.findings import Findings
 from tui.views.prose import Page, Prose
 from tui.views.sharing import OTHERS, Matrix, Order, tight_amount
 from tui.views.states import COURSE
-from tui.views.view import Rows, View, entitled, home, subtitled, titled
+from tui.views.view import TableView, entitled, home, subtitled, titled
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from analyzer.moment import Moment
 
 
-class Overview(View):
+class Overview(TableView):
     """Figures, one bar of everything, and four panes."""
 
     NAME = "overview"
@@ -90,9 +90,6 @@ class Overview(View):
             yield titled(HeatMap(summary=False), "who shares with whom", "3 for all")
             yield titled(Findings(), "findings")
 
-    def main(self) -> Grid:
-        return self.query_one(Grid)
-
     def look_at(self) -> None:
         moment, result = self.session.moment, self.session.result
         if moment is None or result is None:
@@ -117,18 +114,10 @@ class Overview(View):
         if moment is None:
             return ""
         rows = derived(moment.workloads)
-        fits = rows.height
-        if expression is not None:
-            found = rows.filter(expression.select(rows))["workload"].to_list()
-            fits = len(found)
-            self.main().match = set(found).__contains__
+        told = self.narrowed(rows, "workload", expression)
         self._expression = expression
         self.look_at()
-        return "" if expression is None else f"{fits} of {rows.height} workloads"
-
-    def rows(self) -> Rows:
-        grid = self.main()
-        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+        return f"{told} workloads" if told else ""
 
     def frame(self) -> pl.DataFrame | None:
         moment = self.session.moment
@@ -137,10 +126,6 @@ class Overview(View):
         rows = moment.workloads
         at = {name: row for row, name in enumerate(rows["workload"].to_list())}
         return rows[[at[key] for key in self.main().visible_rows()]]
-
-    def row(self) -> str:
-        key = self.main().selected
-        return "\t".join(self.main().row_texts(key)) if key is not None else ""
 
     def find(self, name: str) -> None:
         self.main().select(name)

@@ -34,7 +34,7 @@ from tui.sheet import Sheet
 from tui.views.prose import Page, Prose
 from tui.views.selected import selected
 from tui.views.tree import MAPPING, PROCESS, Tree, mapping_name
-from tui.views.view import Rows, entitled, home, subtitled, titled
+from tui.views.view import Rows, entitled, home, row_of, rows_of, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.kpi import Card, KpiStrip
@@ -154,13 +154,10 @@ class Process(Screen[None]):
         return found.result.mappings.filter(pl.col("process") == self.process)
 
     def rows(self) -> Rows:
-        grid = self.query_one(Grid)
-        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+        return rows_of(self.query_one(Grid))
 
     def row(self) -> str:
-        grid = self.query_one(Grid)
-        key = grid.selected
-        return "\t".join(grid.row_texts(key)) if key is not None else ""
+        return row_of(self.query_one(Grid))
 
     NAME = "process"
 

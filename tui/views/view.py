@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from tui.look import look_of
 from tui.session import Session
+from tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,6 +74,43 @@ class View(Container):
         if not session.detail_is_of_the_end:
             return ""
         return f"of the end; x replays pass {session.at + 1}"
+
+
+class TableView(View):
+    """A view whose main pane is a grid: what is copied of it is the grid's."""
+
+    def main(self) -> Grid:
+        return self.query_one(Grid)
+
+    def rows(self) -> Rows:
+        return rows_of(self.main())
+
+    def row(self) -> str:
+        return row_of(self.main())
+
+    def narrowed(
+        self, frame: "pl.DataFrame", key: str, expression: "Expression | None"
+    ) -> str:
+        """How many rows of *frame* fit, in words; what fits is found again by `n`.
+
+        Raises UsageError for names that the frame lacks.
+        """
+        if expression is None:
+            return ""
+        fitting = set(frame.filter(expression.select(frame))[key].to_list())
+        # Stays when the filter goes.
+        self.main().match = fitting.__contains__
+        return f"{len(fitting)} of {frame.height}"
+
+
+def rows_of(grid: Grid) -> Rows:
+    """What a grid lists, as text."""
+    return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+
+
+def row_of(grid: Grid) -> str:
+    """The row under its cursor; empty where there is none."""
+    return "" if grid.selected is None else "\t".join(grid.row_texts(grid.selected))
 
 
 def home(widget: Widget) -> "KsmApp":

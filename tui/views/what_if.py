@@ -17,7 +17,7 @@ from tui.views import offers, variants
 from tui.views.beside import beside_a
 from tui.views.prose import Prose
 from tui.views.tree import GROUP, Tree
-from tui.views.view import Rows, View, home, subtitled, titled
+from tui.views.view import Rows, View, home, row_of, rows_of, subtitled, titled
 from tui.widgets.dials import Dials
 from tui.widgets.grid import Grid
 
@@ -117,12 +117,10 @@ class WhatIf(View):
         return "" if expression is None else f"{listed} of {of} processes"
 
     def rows(self) -> Rows:
-        grid = self._grid()
-        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
+        return rows_of(self._grid())
 
     def row(self) -> str:
-        grid = self._grid()
-        return "\t".join(grid.row_texts(grid.selected)) if grid.selected else ""
+        return row_of(self._grid())
 
     def find(self, name: str) -> None:
         """Go to a knob, or to a workload among those offered."""

@@ -21,7 +21,7 @@ from tui.views.tree import (
     split,
     tree_columns,
 )
-from tui.views.view import Rows, View, entitled, home, titled
+from tui.views.view import TableView, entitled, home, titled
 from tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _SETTLED = 0.06
 """Seconds the cursor rests before the pane beside the tree follows."""
 
 
-class Workloads(View):
+class Workloads(TableView):
     """The tree, and a pane about the selected row."""
 
     NAME = "workloads"
@@ -66,9 +66,6 @@ class Workloads(View):
         yield titled(self._grid(), "workload › process › mapping")
         yield titled(Prose(), "selected", "d hides")
 
-    def main(self) -> Grid:
-        return self.query_one(Grid)
-
     def look_at(self) -> None:
         moment = self.session.moment
         if moment is None:
@@ -95,16 +92,8 @@ class Workloads(View):
         listed, of = tree.matching()
         return f"{listed} of {of} processes"
 
-    def rows(self) -> Rows:
-        grid = self.main()
-        return Rows(grid.titles(), [grid.row_texts(key) for key in grid.visible_rows()])
-
     def frame(self) -> "pl.DataFrame | None":
         return self._tree.frame(self.main().visible_rows()) if self._tree else None
-
-    def row(self) -> str:
-        key = self.main().selected
-        return "\t".join(self.main().row_texts(key)) if key is not None else ""
 
     def find(self, name: str) -> None:
         self.main().select((GROUP, name))
