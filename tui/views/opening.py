@@ -18,6 +18,7 @@ from tui.draw import Slice, stacked
 from tui.look import Glyph, Ink, Look, look_of
 from tui.session import Session, title_of
 from tui.tasks import Task, Tasks
+from tui.variant import Progress
 
 STAGES: Final = ("start", "read", "number", "scan", "weigh", "write")
 """What the worker goes through, in its words."""
@@ -63,7 +64,15 @@ class Opening(Container, can_focus=True):
 
     def look_at(self) -> None:
         """Show how far it has come."""
-        if self._refused is None:
+        a = self.session.a
+        if self._refused is not None:
+            return
+        if a is not None and a.progress is Progress.CANCELLED:
+            text = Text(
+                "cancelled: nothing was replayed", look_of(self).style(Ink.TEXT)
+            )
+            self._show(text, "opening", "q quits · R tries again")
+        else:
             self._show(self._progress(), "opening", "ctrl+x cancels")
 
     def refuse(self, error: KsmAnalyzeError, log: Path | None) -> None:

@@ -150,19 +150,19 @@ class Overview(View):
         home(self).go_to(event.index)
 
     @on(Grid.Opened)
-    async def _opened(self, event: Grid.Opened) -> None:
-        await home(self).go("workloads", str(event.key))
+    def _opened(self, event: Grid.Opened) -> None:
+        home(self).go_to_view("workloads", str(event.key))
 
     @on(HeatMap.Opened)
-    async def _sharing(self) -> None:
-        await home(self).go("sharing")
+    def _sharing(self) -> None:
+        home(self).go_to_view("sharing")
 
     @on(Findings.Opened)
-    async def _finding(self, event: Findings.Opened) -> None:
+    def _finding(self, event: Findings.Opened) -> None:
         place = event.finding.place
         if place.view == "time" and isinstance(place.key, int):
             home(self).go_to(place.key - 1)
-        await home(self).go(str(place.view), str(place.key))
+        home(self).go_to_view(str(place.view), str(place.key))
 
     def _label(self, index: int) -> str:
         course = self.session.course
