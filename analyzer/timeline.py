@@ -6,6 +6,7 @@ between two epochs ksmd wakes, scans and sleeps. One epoch is held at a time.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,20 @@ _APART = np.uint64(0x9E3779B97F4A7C15)
 _NEVER = 1 << 62
 _SETTLED_AFTER = 2
 """Scans that processed every unmerged page and changed nothing, before it is over."""
+
+
+class _Seen(NamedTuple):
+    """What a chunk shows of one process, in the order of `Machine.adopt`."""
+
+    process: int
+    gone: npt.NDArray[np.int64]
+    """Pages that are no longer there."""
+    vpns: npt.NDArray[np.int64]
+    contents: npt.NDArray[np.int32]
+    frames: npt.NDArray[np.int64]
+    folios: npt.NDArray[np.int32]
+    offered: npt.NDArray[np.bool_]
+    locked: npt.NDArray[np.bool_]
 
 
 class Timeline:
@@ -89,6 +104,9 @@ class Timeline:
         self._alive: set[int] = set()
         self._parents: dict[int, str] = {}
         """Process → the one that forked it."""
+        self._forked: set[int] = set()
+        """Processes older than this epoch that forked in it."""
+        self._later_seen: list[_Seen] = []
 
     def passes(self, limit: int | None) -> Iterator[Pass]:
         """Replay all epochs; yields after every full scan, at most *limit* times."""
@@ -187,7 +205,7 @@ class Timeline:
         """Let the machine be what *epoch* shows."""
         self._epoch = epoch
         self._later = True
-        self._end_processes(epoch)
+        self._begin_processes(epoch)
         self.machine.sightings.index_frames()
         for _, base, chunk in joined_chunks(self.traces, ENGINE_COLUMNS, epoch):
             chunk["mapping"] = chunk["mapping"] + np.int32(base.mapping)
@@ -196,24 +214,38 @@ class Timeline:
                 chunk[name] = np.where(known, chunk[name] + offset, UNKNOWN)
             chunk["folio"] = chunk["folio"].astype(np.int32)
             self._take_chunk(chunk)
+        self._take_later()
+        self._end_processes(epoch)
 
-    def _end_processes(self, epoch: int) -> None:
+    def _begin_processes(self, epoch: int) -> None:
         processes = self.processes
-        first, last = processes["first_epoch"], processes["last_epoch"]
-        for process in processes["process"].filter(last == epoch - 1).to_list():
-            self.machine.exit(str(process))
-            self._alive.discard(process)
-        born = processes.filter(first == epoch)
+        born = processes.filter(processes["first_epoch"] == epoch)
         by_pid = self._alive_by_pid()
-        for process, host, ppid in born.select("process", "host", "ppid").iter_rows():
-            if (host, ppid) in by_pid:
-                self._parents[process] = str(by_pid[host, ppid])
+        self._forked.clear()
+        for process, host, pid, ppid in born.select(
+            "process", "host", "pid", "ppid"
+        ).iter_rows():
+            parent = by_pid.get((host, ppid))
+            if parent is not None:
+                self._parents[process] = str(parent)
+                self._forked.add(parent)
             self.machine.spawn(str(process))
             self._alive.add(process)
+            by_pid[host, pid] = process
             mine = self._owner == process
             if self._offered[mine].any():
                 self.machine.register(str(process))
+        self._forked -= set(born["process"].to_list())
         self._end_mappings(epoch)
+
+    def _end_processes(self, epoch: int) -> None:
+        """Who is seen no more; after the pages of their last children, which still
+        have what they had."""
+        processes = self.processes
+        ended = processes["process"].filter(processes["last_epoch"] == epoch - 1)
+        for process in ended.to_list():
+            self.machine.exit(str(process))
+            self._alive.discard(process)
 
     def _alive_by_pid(self) -> dict[tuple[str, int], int]:
         alive = self.processes[sorted(self._alive)]
@@ -223,11 +255,13 @@ class Timeline:
         }
 
     def _end_mappings(self, epoch: int) -> None:
+        """Of those who live on: who ends keeps its pages for its last children."""
+        lives_on = self.processes["last_epoch"].to_numpy() >= epoch
         gone = self.mappings.filter(pl.col("last_epoch") == epoch - 1)
         for process, start, pages in gone.select(
             "process", "start_vpn", "pages"
         ).iter_rows():
-            if process in self._alive:
+            if process in self._alive and lives_on[process]:
                 self.machine.discard(str(process), start, pages)
 
     def _take_chunk(self, chunk: Columns) -> None:
@@ -242,23 +276,37 @@ class Timeline:
         self._fills.update(numbers[filled].tolist())
         bounds = [*run_starts(owner).tolist(), len(owner)]
         for lo, hi in pairwise(bounds):
-            name = str(owner[lo])
             gone = absent[lo:hi]
-            vpns = chunk["vpn"][lo:hi]
-            if gone.any():
-                self.machine.leave_out(name, vpns[gone])
             here = np.flatnonzero(~gone) + lo
             order = here[np.argsort(chunk["vpn"][here], kind="stable")]
-            self.machine.adopt(
-                name,
-                chunk["vpn"][order],
-                numbers[order],
-                chunk["frame"][order],
-                chunk["folio"][order],
-                self._offered[chunk["mapping"][order]],
-                self._locked[chunk["mapping"][order]],
-                self._parents.get(owner[lo]),
+            seen = _Seen(
+                process=int(owner[lo]),
+                gone=chunk["vpn"][lo:hi][gone],
+                vpns=chunk["vpn"][order],
+                contents=numbers[order],
+                frames=chunk["frame"][order],
+                folios=chunk["folio"][order],
+                offered=self._offered[chunk["mapping"][order]],
+                locked=self._locked[chunk["mapping"][order]],
             )
+            if seen.process in self._forked:
+                self._later_seen.append(seen)
+            else:
+                self._take(seen)
+
+    def _take(self, seen: "_Seen") -> None:
+        name = str(seen.process)
+        if len(seen.gone):
+            self.machine.leave_out(name, seen.gone)
+        parent = self._parents.get(seen.process)
+        self.machine.adopt(name, *seen[2:], parent)
+
+    def _take_later(self) -> None:
+        """The pages of those who forked: a child still has what its parent had when
+        it was born, whatever the parent has written since."""
+        for seen in self._later_seen:
+            self._take(seen)
+        self._later_seen.clear()
 
     def _number(
         self, digests: npt.NDArray[np.uint64], node: npt.NDArray[np.uint64]

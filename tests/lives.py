@@ -39,7 +39,8 @@ class Life:
 
     def write(self, name: str, vpn: int, content: int) -> None:
         had = self.pages[name].get(vpn)
-        if had and had[0] == content:
+        last = self.epochs[-1].get(name, {}) if self.epochs else {}
+        if content in [page[0] for page in (had, last.get(vpn)) if page]:
             return  # No capture shows that the same bytes were written again.
         holders = [f for p in self.pages.values() for _, f in p.values()]
         frame = had[1] if had and holders.count(had[1]) == 1 else self.frames

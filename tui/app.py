@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from textual import on, work
 from textual.actions import SkipAction
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
 from analyzer.report.escape import printable
-from analyzer.report.units import count_text, duration_text
 from traces.errors import KsmAnalyzeError
+from tui.bands import course, heading
+from tui.bindings import BINDINGS
 from tui.config import Config
 from tui.dialogs.ask import Ask
 from tui.dialogs.choose import Choose
@@ -32,21 +33,25 @@ from tui.logbook import write_down, write_down_error
 from tui.look import Look, themes
 from tui.moments import Unclear, moment_named
 from tui.palette import Places
-from tui.session import Session, Unit, title_of
+from tui.picture import standalone
+from tui.session import Session, Unit
 from tui.sources import Opened, opened
 from tui.tasks import Task, Tasks, WorkerError
 from tui.variant import Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
+from tui.views.prose import Prose
 from tui.views.view import View
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
-from tui.widgets.scrubber import Course, Scrubber
+from tui.widgets.scroll_bar import scroll_bar
+from tui.widgets.scrubber import Scrubber
 from tui.widgets.tabs import Tabs
-from tui.widgets.top_bar import Heading, TopBar
+from tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
+    from tui.views.process import Process
 
 _BEAT: Final = 0.1
 """Seconds between two looks at a job's progress."""
@@ -54,7 +59,6 @@ _STALE: Final = 2.0
 """Seconds between two looks at the files that are open."""
 _PLAY: Final = 0.12
 """Seconds a pass is shown while playing."""
-_JUMP: Final = 10
 _AGAIN: Final = 2.0
 """Seconds within which a second ctrl+c means it."""
 
@@ -88,66 +92,7 @@ class KsmApp(App[int]):
         (32, "-mid"),
         (50, "-tall"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                str(number),
-                f"view('{name}')",
-                title,
-                id=f"view.{name}",
-                show=False,
-                tooltip=f"Go to {title}",
-            )
-            for number, (name, (title, _)) in enumerate(VIEWS.items(), 1)
-        ),
-        Binding("slash", "filter", "Filter", id="find.filter"),
-        Binding("escape", "clear", "Back", id="find.back", show=False,
-                tooltip="Clear the filter, or end zooming"),
-        Binding("colon,ctrl+p", "command_palette", "Palette", id="find.palette",
-                show=False, tooltip="Palette: any command, workload or process"),
-        Binding("comma", "step(-1)", "Pass", id="time.back", key_display=", .",
-                tooltip="Previous pass"),
-        Binding("full_stop", "step(1)", "Next pass", id="time.on", show=False),
-        Binding("left_curly_bracket", f"step(-{_JUMP})", "Ten passes back",
-                id="time.back_ten", show=False),
-        Binding("right_curly_bracket", f"step({_JUMP})", "Ten passes on",
-                id="time.on_ten", show=False),
-        Binding("g", "go_to", "Go to", id="time.go_to", show=False,
-                tooltip="Go to a pass (42, +10), a time (07:30) or 95%"),
-        Binding("p", "play", "Play", id="time.play", tooltip="Play or pause"),
-        Binding("b", "bookmark", "Bookmark", id="time.bookmark", show=False,
-                tooltip="Bookmark this pass, or take the bookmark away"),
-        Binding("B", "bookmarks", "Bookmarks", id="time.bookmarks", show=False,
-                tooltip="List the bookmarks"),
-        Binding("x", "replay_pass", "Replay pass", id="time.replay", show=False,
-                tooltip="Replay to this pass: its mappings, sharing and contents"),
-        Binding("f5", "run_draft", "Run", id="jobs.run", show=False,
-                tooltip="Replay the draft of What-if"),
-        Binding("ctrl+x", "cancel", "Cancel", id="jobs.cancel", show=False,
-                tooltip="Cancel the running replay"),
-        Binding("J", "jobs", "Jobs", id="jobs.list", show=False,
-                tooltip="List the replays that run and wait"),
-        Binding("w", "swap", "Swap A B", id="jobs.swap", show=False,
-                tooltip="Swap A and B"),
-        Binding("R", "reload", "Reload", id="jobs.reload", show=False,
-                tooltip="Open the files again"),
-        Binding("u", "units", "Units", id="app.units",
-                tooltip="Units: bytes, pages, % of the pages offered"),
-        Binding("e", "export", "Export", id="app.export",
-                tooltip="Export: csv, json, md, svg of the screen"),
-        Binding("y", "copy", "Copy", id="app.copy", tooltip="Copy the row"),
-        Binding("Y", "copy_table", "Copy table", id="app.copy_table", show=False,
-                tooltip="Copy the table as it is seen"),
-        Binding("z", "zoom", "Zoom", id="app.zoom", tooltip="Zoom the pane, and back"),
-        Binding("t", "theme", "Theme", id="app.theme", show=False,
-                tooltip="Dark, light, the terminal's sixteen colours"),
-        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
-        Binding("q", "quit", "Quit", id="app.quit"),
-        Binding("ctrl+c", "interrupt", "Quit at once", id="app.interrupt", show=False,
-                priority=True, tooltip="Pressed twice, quit from wherever one is"),
-        Binding("ctrl+z", "suspend_process", "Suspend", id="app.suspend", show=False,
-                priority=True, tooltip="Suspend: the shell's fg comes back"),
-    ]  # fmt: skip
+    BINDINGS = BINDINGS
 
     def __init__(
         self,
@@ -186,6 +131,8 @@ class KsmApp(App[int]):
         """When ctrl+c was pressed last."""
         # A view is made in several steps, and none may be used before the last.
         self._going = asyncio.Lock()
+        if plain:
+            self.add_class("-ascii")
         chosen = theme or self.config.theme or "ksm-dark"
         self.theme = chosen if self._colour else "ksm-mono"
 
@@ -226,14 +173,23 @@ class KsmApp(App[int]):
         current = self.body.visible_content
         return current if isinstance(current, View) else None
 
+    @property
+    def seen(self) -> "View | Process | None":
+        """What is copied and exported: the view, or the process that lies over it."""
+        from tui.views.process import Process
+
+        return self.screen if isinstance(self.screen, Process) else self.view
+
     # Opening, and what comes of it.
 
     @work(group="open", exclusive=True)
     async def open_all(self) -> None:
         """Open what was named: results at once, captures by replaying them."""
+        for opening in self.body.query(Opening):
+            opening.begin()
         self.session.variants = []
         self.session.a = self.session.b = None
-        self.error = None
+        self.error = self.log_file = None
         self._stamps = {path: _stamp(path) for path in self.paths}
         for path in self.paths:
             try:
@@ -301,7 +257,8 @@ class KsmApp(App[int]):
         opening = self.body.visible_content
         if isinstance(opening, Opening):
             opening.look_at()
-            if variant.found is not None and variant is self.session.a:
+            shown = variant.found is not None and variant is self.session.a
+            if shown and not self._going.locked():
                 self._show_results()
             return
         if self.session.result is not None:
@@ -323,7 +280,7 @@ class KsmApp(App[int]):
         if isinstance(opening, Opening):
             opening.refuse(error, log)
 
-    @work(group="show", exclusive=True)
+    @work(group="show")
     async def _show_results(self) -> None:
         await self.show_results()
 
@@ -357,6 +314,9 @@ class KsmApp(App[int]):
         if self.session.result is None:
             return
         self._view = name
+        while len(self.screen_stack) > 1:
+            # A process that is drilled into lies over the views.
+            await self.pop_screen()
         body = self.body
         if not body.query(f"#{name}"):
             await body.mount(view_class(name)(self.session))
@@ -364,8 +324,7 @@ class KsmApp(App[int]):
         view = self.view
         assert view is not None
         self.query_one(Tabs).show(name)
-        view.filter(self._expression)
-        view.look_at()
+        self._look()
         if find:
             view.find(find)
         view.main().focus()
@@ -373,13 +332,30 @@ class KsmApp(App[int]):
 
     def changed(self) -> None:
         """Something that is shown has changed."""
-        if self.view is not None:
-            self.view.look_at()
+        self._look()
         for screen in self.screen_stack[1:]:
             look_at = getattr(screen, "look_at", None)
             if look_at is not None:
                 look_at()
         self.show_frame()
+
+    def _look(self) -> None:
+        """Bring the view up to date; what the filter names must be known of it, and of
+        the moment looked at, else nothing is left out."""
+        view = self.view
+        if view is None:
+            return
+        line = self.query_one(FilterLine)
+        try:
+            told = view.filter(self._expression)
+            view.look_at()
+        except KsmAnalyzeError as error:
+            view.filter(None)
+            view.look_at()
+            line.tell(f"not here: {error}", wrong=True)
+            return
+        if self._expression is not None:
+            line.tell(told)
 
     def show_frame(self) -> None:
         """Bring the bands up to date."""
@@ -387,57 +363,15 @@ class KsmApp(App[int]):
         self._show_scrubber()
 
     def _show_top(self) -> None:
-        session, task = self.session, self.tasks.current
+        changed = any(_stamp(path) != stamp for path, stamp in self._stamps.items())
         for bar in self.screen.query(TopBar):
-            bar.say(
-                Heading(
-                    title=title_of([session.a.source] if session.a else self.paths),
-                    facts=self._facts(),
-                    job=f"{task.title}: {task.stage}" if task else "",
-                    done=task.done if task else 0.0,
-                    waited=int(task.seconds) if task else 0,
-                    a=session.a.name if session.a and session.result else "",
-                    b=session.b.name if session.b else "",
-                    alarm=self._alarm(),
-                )
-            )
-
-    def _facts(self) -> tuple[str, ...]:
-        result = self.session.result
-        if result is None:
-            return ()
-        return (
-            f"{count_text(result.trace.pages)} pages",
-            f"{count_text(result.trace.processes)} processes",
-            f"{count_text(result.trace.workloads)} workloads",
-        )
-
-    def _alarm(self) -> str:
-        a = self.session.a
-        if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
-            return "changed: R reloads"
-        if a is not None and a.partial and a.result is not None:
-            return f"partial: {a.result.passes.height} passes"
-        return ""
+            bar.say(heading(self.session, self.paths, self.tasks.current, changed))
 
     def _show_scrubber(self) -> None:
-        session = self.session
-        moment = session.moment
-        if moment is None:
+        if self.session.moment is None:
             return
-        last = " end" if session.at_end and not session.result_ends_in_a_pass else ""
-        course = Course(
-            count=session.count,
-            at=session.at,
-            label=f"pass {moment.full_scans}/{session.passes}{last}",
-            time=duration_text(moment.time_ns // 1_000_000),
-            notch=session.enough_at,
-            note=session.enough_note,
-            playing=self._playing,
-            bookmarks=tuple(session.bookmarks),
-        )
         for scrubber in self.screen.query(Scrubber):
-            scrubber.say(course)
+            scrubber.say(course(self.session, self._playing))
 
     def _show_progress(self) -> None:
         task = self.tasks.current
@@ -515,7 +449,7 @@ class KsmApp(App[int]):
         if not marks:
             self.notify("no bookmark yet: b sets one", timeout=2)
             return
-        choices = [(f"pass {at + 1}", at) for at in marks]
+        choices = [(self.session.name_of(at), at) for at in marks]
         self.push_screen(Choose("bookmarks", choices), self._go_to_chosen)
 
     def _go_to_chosen(self, at: Any) -> None:
@@ -554,6 +488,8 @@ class KsmApp(App[int]):
     def action_cancel(self) -> None:
         if self.tasks.current is not None:
             self.tasks.cancel(self.tasks.current)
+        else:
+            self.notify("no replay runs", timeout=2)
 
     def action_jobs(self) -> None:
         choices = [
@@ -574,6 +510,8 @@ class KsmApp(App[int]):
         if session.a and session.b and session.b.result is not None:
             session.a, session.b = session.b, session.a
             self.changed()
+        else:
+            self.notify("there is no B yet: b on a variant makes it B", timeout=3)
 
     def action_reload(self) -> None:
         if self.tasks.current is not None:
@@ -592,6 +530,12 @@ class KsmApp(App[int]):
         self.open_all()
 
     # Finding.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only views can be filtered, not what lies over them."""
+        if action == "filter" and len(self.screen_stack) > 1:
+            return False
+        return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
         if self.view is not None:
@@ -668,6 +612,7 @@ class KsmApp(App[int]):
 
     def _watch_theme(self, theme_name: str) -> None:
         super()._watch_theme(theme_name)
+        ScrollBar.renderer = scroll_bar(self.look)
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:
@@ -675,6 +620,8 @@ class KsmApp(App[int]):
         self.refresh(layout=True)
         for widget in self.screen.query("*"):
             widget.refresh()
+        for pane in self.screen.query(Prose):
+            pane.write()
 
     def action_help(self) -> None:
         self.push_screen(Help(self.screen.focused, self.view))
@@ -710,7 +657,12 @@ class KsmApp(App[int]):
         if a is None or not a.traces:
             self.notify("a saved result has no pages: open the trace", timeout=4)
             return
-        a.part, a.part_title = None, title
+        when = (
+            ""
+            if self.session.at_end
+            else f" at {self.session.name_of(self.session.at)}"
+        )
+        a.part, a.part_title = None, f"{title}{when}"
         task = self.task_of(a, None if self.session.at_end else self.session.at)
         task.at = self.session.at
         task.order = replace(task.order, within=(mapping, first, last), pages=False)
@@ -721,24 +673,28 @@ class KsmApp(App[int]):
     def action_copy(self) -> None:
         from tui.clipboard import copy
 
-        view = self.view
-        row = view.row() if view is not None else ""
+        seen = self.seen
+        row = seen.row() if seen is not None else ""
         if row:
             copy(self, row, "row")
+        else:
+            self.notify("there is no row here to copy", timeout=2)
 
     def action_copy_table(self) -> None:
         from tui.clipboard import copy_table
 
-        rows = self.view.rows() if self.view is not None else None
+        rows = self.seen.rows() if self.seen is not None else None
         if rows is not None:
             copy_table(self, rows)
+        else:
+            self.notify("there is no table here to copy", timeout=2)
 
     def action_export(self) -> None:
         from tui.dialogs.export import Export
 
-        if self.view is not None:
-            picture = self.export_screenshot(title="ksm-analyze")
-            self.push_screen(Export(self.session, self.view, picture))
+        if self.seen is not None:
+            picture = standalone(self.export_screenshot(title="ksm-analyze"))
+            self.push_screen(Export(self.session, self.seen, picture))
 
     async def action_interrupt(self) -> None:
         """Copy what is selected, as terminals do; else quit when asked again."""

@@ -82,7 +82,7 @@ def _known(
 
 
 def _one_of(path: Path, name: str, value: Any, values: Collection[str]) -> None:
-    if value not in values:
+    if not isinstance(value, str) or value not in values:
         raise InputError(
             f"{path}: {name} is {value!r}, expected one of {', '.join(values)}"
         )

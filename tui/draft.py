@@ -1,6 +1,6 @@
 """What is being tried out in What-if: knobs turned, workloads and processes toggled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Final
 
@@ -103,7 +103,7 @@ class Draft:
         unwanted = list(self._named(False))
         if str(before.offer) == self.offer:
             wanted = [*filter(None, [before.opt_in]), *wanted]
-            unwanted = [*filter(None, [before.opt_out]), *unwanted]
+            unwanted = [*_but(before.opt_out, self._named(True)), *unwanted]
         return MergePolicy(
             Offer(self.offer),
             opt_in=" or ".join(wanted),
@@ -118,6 +118,14 @@ class Draft:
         for pid, value in self.processes.items():
             if value is offered:
                 yield f"pid == {pid}"
+
+
+def _but(opt_out: str, wanted: Iterable[str]) -> Iterator[str]:
+    """What is opted out, as that goes before what is opted in, without *wanted*."""
+    if not opt_out:
+        return
+    names = " or ".join(wanted)
+    yield f"({opt_out}) and not ({names})" if names else opt_out
 
 
 def _names() -> list[str]:

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from analyzer.report.bar import apportioned
-from analyzer.report.cells import ELLIPSIS, cells, clipped, padded
+from analyzer.report.cells import cells, padded
 from analyzer.report.escape import printable
 from tui.look import Colour, Glyph, Ink, Look
 
@@ -46,10 +46,7 @@ def text(
     name: str, width: int, look: Look, style: Style | None = None, right: bool = False
 ) -> Cells:
     """*name* made safe to print, cut with an ellipsis and filled up to *width*."""
-    whole = printable(name)
-    shown = whole if cells(whole) <= width else clipped(whole, width)
-    if look.ascii:
-        shown = shown.replace(ELLIPSIS, look.glyph(Glyph.ELLIPSIS))
+    shown = look.clipped(printable(name), width)
     return [Segment(padded(shown, width, right), style)] if width > 0 else []
 
 

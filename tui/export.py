@@ -14,6 +14,7 @@ from tui.session import Session
 if TYPE_CHECKING:
     import polars as pl
 
+    from tui.views.process import Process
     from tui.views.view import View
 
 SUFFIXES: Final = (".csv", ".json", ".md", ".svg")
@@ -25,7 +26,9 @@ class Cannot(Exception):  # noqa: N818 (what is asked, not what went wrong)
     """Nothing can be written so, for the reason given."""
 
 
-def write_file(path: Path, session: Session, view: "View", picture: str) -> str:
+def write_file(
+    path: Path, session: Session, view: "View | Process", picture: str
+) -> str:
     """Write what *view* shows to *path*, atomically and for its owner only.
 
     Returns what was written, in words. Raises Cannot.
@@ -49,7 +52,9 @@ def write_file(path: Path, session: Session, view: "View", picture: str) -> str:
     return f"{what} in {path}"
 
 
-def _drawn(suffix: str, frame: "pl.DataFrame", session: Session, view: "View") -> str:
+def _drawn(
+    suffix: str, frame: "pl.DataFrame", session: Session, view: "View | Process"
+) -> str:
     if suffix == ".csv":
         return csv_text(frame.columns, frame.iter_rows())
     if suffix == ".md":

@@ -69,8 +69,10 @@ class Job:
         assert process.stderr
         errors = asyncio.create_task(process.stderr.read())
         try:
-            if not self._cancelled:
-                self._say(self.order_line())
+            if self._cancelled:
+                # Given up while it was being started; it would wait for its order.
+                return
+            self._say(self.order_line())
             ended = False
             async for line in process.stdout:
                 message = json.loads(line)

@@ -3,7 +3,7 @@
 The bindings of the classes are the only source; nothing is written twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +22,7 @@ _CLASSES: Final = (
     ("tui.views.sharing", "Sharing"),
     ("tui.views.contents", "Contents"),
     ("tui.views.what_if", "WhatIf"),
-    ("tui.views.what_if", "Offers"),
+    ("tui.views.offers", "Offers"),
     ("tui.views.compare", "Compare"),
     ("tui.views.process", "Process"),
 )
@@ -49,6 +49,9 @@ GROUPS: Final = {
 """The part of a binding's id before the dot → what the help calls it."""
 
 
+_NONE: Final[Mapping[str, str]] = {}
+
+
 class Key(NamedTuple):
     """One thing that keys do."""
 
@@ -60,9 +63,10 @@ class Key(NamedTuple):
     action: str
 
 
-def all_keys() -> list[Key]:
-    """Those of every widget, view and screen."""
-    return list(keys_of(*(getattr(import_module(m), name) for m, name in _CLASSES)))
+def all_keys(own: Mapping[str, str] = _NONE) -> list[Key]:
+    """Those of every widget, view and screen; *own* as in `keys_of`."""
+    classes = (getattr(import_module(module), name) for module, name in _CLASSES)
+    return list(keys_of(*classes, own=own))
 
 
 def ids() -> set[str]:
@@ -70,8 +74,11 @@ def ids() -> set[str]:
     return {key.id for key in all_keys()}
 
 
-def keys_of(*classes: type[Any]) -> Iterator[Key]:
-    """The bindings of *classes*, in their order; ids say the group: `time.step`."""
+def keys_of(*classes: type[Any], own: Mapping[str, str] = _NONE) -> Iterator[Key]:
+    """The bindings of *classes*, in their order; ids say the group: `time.step`.
+
+    *own*: a user's keys instead of the usual ones, by id.
+    """
     seen: set[str] = set()
     for made in classes:
         for binding in _bindings(made):
@@ -79,7 +86,7 @@ def keys_of(*classes: type[Any]) -> Iterator[Key]:
                 continue
             seen.add(binding.id)
             group, _, _ = binding.id.partition(".")
-            shown = binding.key_display or shown_keys(binding.key)
+            shown = shown_keys(own.get(binding.id, binding.key))
             text = binding.tooltip or binding.description
             yield Key(group, shown, text, binding.id, binding.action)
 
@@ -125,4 +132,6 @@ _NAMES = {
     "end": "End",
     "f1": "F1",
     "f5": "F5",
+    "tab": "tab",
+    "shift+tab": "⇧tab",
 }

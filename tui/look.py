@@ -16,6 +16,7 @@ from textual.theme import Theme
 from textual.widget import Widget
 
 from analyzer.report.bar import KEPT, NONZERO, UNMERGED, ZERO
+from analyzer.report.cells import ELLIPSIS, clipped
 
 Colour = str
 """A `State`, an `Ink`, or what `mix` and `heat` return."""
@@ -90,6 +91,25 @@ class Glyph(Enum):
     CURVE = ("━", "-")
     LESS_THAN_SHOWN = ("·", ".")
     ELLIPSIS = ("…", "~")
+
+
+_STAND_INS: Final = str.maketrans(
+    {
+        "·": "|",
+        "›": ">",
+        "│": "|",
+        "≈": "~",
+        "…": "~",
+        "←": "<-",
+        "→": "->",
+        "↑": "up",
+        "↓": "down",
+        "⏎": "enter",
+        "⌫": "backspace",
+        "⇧": "shift+",
+    }
+)
+"""What the signs in our own words and in the names of keys are in ASCII."""
 
 
 _DARK: Final[dict[str, str]] = {
@@ -185,6 +205,8 @@ _TEXTURES: Final[dict[str, tuple[str, str]]] = {
     State.UNSCANNED: ("·", "-"),
     # Of what is shared, the part that is shared with others.
     Ink.CURSOR: ("▒", "="),
+    # Pages ksmd is not told of.
+    Ink.LINE: ("╱", "/"),
 }
 _FULL: Final = ("█", "#")
 
@@ -236,10 +258,25 @@ class Look:
         """The character that fills an area of *token*; a full block for no state."""
         return _TEXTURES.get(token, _FULL)[self.ascii]
 
+    def swatch(self, token: Colour) -> str:
+        """The character that stands for *token* in a legend."""
+        return self.texture(token) if self.textured else "■"
+
     def glyph(self, glyph: Glyph) -> str:
         """The sign this look can draw."""
         sign, plain = glyph.value
         return plain if self.ascii else sign
+
+    def clipped(self, text: str, width: int) -> str:
+        """Printable *text*, its end left out where it is wider than *width*."""
+        shown = clipped(text, width)
+        if not self.ascii or shown == text:
+            return shown
+        return shown.removesuffix(ELLIPSIS) + self.glyph(Glyph.ELLIPSIS)
+
+    def words(self, text: str) -> str:
+        """*text* as this look can draw it: our own words and keys, never a name."""
+        return text.translate(_STAND_INS) if self.ascii else text
 
     def heat(self, t: float) -> Colour | None:
         """The colour of *t* from 0 to 1; None where `shade` tells it."""
@@ -400,6 +437,8 @@ def _style(
         front = palette.get(fg) if fg else None
         # A ground of its own would hide the textures.
         back = None
+        if fg == Ink.GROUND and bg is not None:
+            front, reverse = palette.get(bg), True
         bold = bold or fg in _BOLD or bg == Ink.SELECTED_BLURRED
         dim = dim or faded or fg in _FAINT
         reverse = reverse or bg in _REVERSED

@@ -11,6 +11,9 @@ _CLOCK: Final = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2})")
 _LASTING: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)")
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
+_LONGEST: Final = 16
+"""Characters of what may name a moment: no number of so many has too many digits."""
+
 
 class Unclear(ValueError):  # noqa: N818 (what was said is, not what went wrong)
     """Nothing that names a moment."""
@@ -24,6 +27,8 @@ def moment_named(words: str, course: "pl.DataFrame", at: int) -> int:
     what is saved in the end was saved. Raises Unclear.
     """
     text = words.strip().lower()
+    if len(text) > _LONGEST:
+        raise Unclear(f"{len(text)} characters name no moment")
     if re.fullmatch(r"[+-]\d+", text):
         return at + int(text)
     if text.isdecimal():
@@ -37,7 +42,7 @@ def moment_named(words: str, course: "pl.DataFrame", at: int) -> int:
         )
     if found := _LASTING.fullmatch(text):
         return _first(course, "time_ns", round(float(found[1]) * _NS[found[2]]))
-    raise Unclear(f"{words.strip()!r} names no moment: 42, +10, 07:30, 5.7 min or 95%")
+    raise Unclear(f"{words.strip()} names no moment: 42, +10, 07:30, 5.7 min or 95%")
 
 
 def reaching(course: "pl.DataFrame", share: float) -> int:

@@ -1,4 +1,4 @@
-"""The command palette: every key's command, and every workload and process."""
+"""The command palette: what the keys of the app and the view do, and every place."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -9,7 +9,7 @@ from textual.content import Content
 
 from analyzer.report.escape import printable
 from analyzer.report.units import pages_text
-from tui.keys import all_keys
+from tui.keys import keys_of
 
 if TYPE_CHECKING:
     from tui.app import KsmApp
@@ -40,10 +40,16 @@ class Places(Provider):
         return app  # type: ignore[no-any-return]
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-        for key in all_keys():
-            if key.group in ("view", "time", "jobs", "app", "find"):
-                yield key.text, key.keys, partial(self._app.run_action, key.action)
-        for title, run in self._app.extra_commands():
+        app = self._app
+        known: set[str] = set()
+        # Each where its action is; what the view and the app both have, once.
+        for node in filter(None, (app.view, app)):
+            for key in keys_of(type(node), own=app.config.keys):
+                if key.id not in known:
+                    known.add(key.id)
+                    run_it = partial(app.run_action, key.action, node)
+                    yield key.text, key.keys, run_it
+        for title, run in app.extra_commands():
             yield title, "", run
 
     async def _places(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analyzer.report.escape import printable
 from analyzer.report.units import bytes_text, count_text, percent_text
 from traces.page import PAGE_SIZE
-from tui.variant import Found, Variant
+from tui.variant import Found, Progress, Settings, Variant
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +22,8 @@ class Unit(StrEnum):
 
     BYTES = "bytes"
     PAGES = "pages"
-    SHARE = "% of the pages offered"
+    SHARE = "% of the pages offered at the end"
+    """The same whole for every moment, so that moments can be compared."""
 
 
 class Session:
@@ -86,6 +87,10 @@ class Session:
         if kept is None or kept[0] is not result or kept[1] != self.at:
             kept = self._moment = result, self.at, moment(result, self.at)
         return kept[2]
+
+    def name_of(self, at: int) -> str:
+        """What the moment *at* is called: `pass 4`, or the end of a capture's time."""
+        return f"pass {at + 1}" if at < self.passes else f"the end, at pass {at}"
 
     @property
     def course(self) -> "pl.DataFrame | None":
@@ -156,6 +161,19 @@ class Session:
                 self.a = self.b
             self.b = b
 
+    def variant_of(self, settings: Settings) -> Variant | None:
+        """The replay of A's captures by *settings*, done or on its way."""
+        given_up = Progress.FAILED, Progress.CANCELLED
+        for variant in self.variants:
+            same = self.a is not None and variant.source == self.a.source
+            if (
+                same
+                and variant.settings == settings
+                and (variant.progress not in given_up)
+            ):
+                return variant
+        return None
+
     def amount(self, pages: int) -> str:
         """So many pages in the unit chosen."""
         match self.unit:
@@ -168,7 +186,7 @@ class Session:
 
     @property
     def pages_offered(self) -> int:
-        """Pages (mappings) offered to ksmd in A."""
+        """Pages (mappings) offered to ksmd in A, at its end."""
         result = self.result
         return int(result.processes["pages"].sum()) if result is not None else 0
 

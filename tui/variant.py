@@ -43,7 +43,7 @@ class Progress(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Found:
     """What a finished replay left behind."""
 

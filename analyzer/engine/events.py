@@ -174,9 +174,15 @@ def adopt(
         slot, now = slots[k], frames[k]
         bits = where[slot]
         other = parents[k]
-        if other == NONE or captured[other] != now or where[other] & ABSENT:
+        shares = (
+            other != NONE
+            and captured[other] == now
+            and not where[other] & ABSENT
+            and _holds(state, other, contents[k], settings)
+        )
+        if not shares:
             other = _held_by(now, slot, where, captured, holder, head, link)
-        shares = other != NONE and _holds(state, other, contents[k], settings)
+            shares = other != NONE and _holds(state, other, contents[k], settings)
         if not bits & ABSENT and _holds(state, slot, contents[k], settings):
             common = not bits & PAGELESS and bits & FORKED
             copied = common and state.extra[frame[slot]] > 0 and not shares

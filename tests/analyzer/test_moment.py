@@ -45,7 +45,10 @@ def check_moments(trace: Path, knobs_: KsmKnobs) -> None:
         assert row["pages_saved_zero"] == short.savings.pages_saved_zero
         assert row["pages_saved_nonzero"] == short.savings.pages_saved_nonzero
         if whole.trace.epochs == 1:
-            assert sum(row[name] for name in STATES) == short.processes["pages"].sum()
+            counted = sum(row[name] for name in STATES)
+            # A page given up by a split stays in the unstable tree until the scan ends.
+            split = short.savings.pages_saved_by_split
+            assert 0 <= counted - short.processes["pages"].sum() <= split
 
 
 def check_equal(now: Moment, short: ReplayResult) -> None:

@@ -140,7 +140,8 @@ def test_a_key(
     for at, letter in enumerate("worker-3"):
         told.keys(letter, 1, f"filter, letter {at + 1}", 50 * twice)
     terminal.press("escape")
-    terminal.settle(0.1)
+    # A key that comes sooner is typed into the filter still.
+    terminal.wait_until(lambda: " of " not in terminal.screen.lines()[-3], "its end")
     terminal.press("5")
     terminal.wait_for(VIEWS["5"])
     terminal.settle(0.1)
@@ -181,7 +182,8 @@ def test_a_key_while_a_replay_runs(begin: Begin, saved: Path, ledger: Ledger) ->
     terminal.wait_for(VIEWS["6"])
     terminal.settle(0.1)
     terminal.press("right", "f5")
-    terminal.wait_until(terminal.children, "a worker")
+    if ledger.full:
+        terminal.wait_until(terminal.children, "a worker")
     terminal.press("tab", "2")
     terminal.wait_for(VIEWS["2"])
     terminal.press("asterisk")

@@ -19,6 +19,7 @@ from traces.schema import PAGES, SIDE_TABLES, Facts, PageFlag
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES_OF_DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PICTURES = sorted(DOCS.rglob("*.svg"))
 _HELP = re.compile(r"(?<=## Help\n\n```text\n).*?(?=```)", re.DOTALL)
 
 
@@ -92,3 +93,21 @@ def test_the_readme_names_the_two_commands_and_ci_runs_the_second() -> None:
 
 def test_the_changelog_speaks_of_what_is_coming() -> None:
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda p: p.name)
+def test_pictures_are_used_small_and_load_nothing(picture: Path) -> None:
+    svg = picture.read_text()
+    assert svg.replace('xmlns="http://www.w3.org/2000/svg"', "").count("http") == 0
+    assert not re.search(r"url\(|@font-face|<script|<image|/tmp/|/home/|/root/", svg)
+    assert len(svg) < 120_000
+    name = str(picture.relative_to(DOCS))
+    assert any(f"{name})" in page.read_text() for page in PAGES_OF_DOCS), name
+
+
+def test_every_module_of_the_screen_has_its_place_in_the_architecture() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    tree = text[text.index("\ntui/ ") : text.index("\ntests/ ")]
+    for module in (ROOT / "tui").rglob("*.py"):
+        if module.name != "__init__.py" and "live" not in module.parts:
+            assert module.name in tree, module

@@ -28,10 +28,12 @@ def test_the_wheel_holds_three_packages(wheel: Path) -> None:
         "traces",
         "tui",
     }
-    strange = [n for n in names if not n.endswith((".py", ".parquet", ".json.gz"))]
+    known = (".py", ".parquet", ".json.gz", ".tcss")
+    strange = [n for n in names if not n.endswith(known)]
     assert all(".dist-info/" in name for name in strange), strange
     assert "traces/demo.parquet" in names
     assert "analyzer/recordings/6.18/g14_fork.json.gz" in names
+    assert "tui/app.tcss" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -62,7 +64,11 @@ def test_the_wheel_runs(wheel: Path, tmp_path: Path) -> None:
 
 def test_only_registries_of_packages_have_code() -> None:
     """An __init__.py holds a docstring; these hold one registry each."""
-    registries = {"analyzer/cli/__init__.py", "analyzer/report/__init__.py"}
+    registries = {
+        "analyzer/cli/__init__.py",
+        "analyzer/report/__init__.py",
+        "tui/views/__init__.py",
+    }
     for package in ("traces", "analyzer", "tui"):
         for init in (ROOT / package).rglob("__init__.py"):
             if str(init.relative_to(ROOT)) not in registries:

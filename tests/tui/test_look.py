@@ -2,6 +2,7 @@
 
 import pytest
 
+from tui.keys import all_keys
 from tui.look import PLAIN, Glyph, Ink, Look, State, mix, themes
 
 LOOKS = [
@@ -63,6 +64,21 @@ def test_shades_grow_and_only_nothing_is_blank(look):
     assert len(dict.fromkeys(shades)) == 5
     assert look.glyph(Glyph.LESS_THAN_SHOWN) not in shades
     assert look.shade(2) == shades[-1]
+
+
+def test_in_ascii_our_words_and_all_keys_are():
+    look = Look(ascii=True)
+    assert look.words("A · B › C → D…") == "A | B > C -> D~"
+    assert PLAIN.words("A · B") == "A · B"
+    for key in all_keys():
+        assert look.words(f"{key.keys} {key.text}").isascii()
+
+
+def test_in_ascii_a_name_is_cut_in_ascii_and_otherwise_kept():
+    look = Look(ascii=True)
+    assert look.clipped("a long name", 6) == "a lon~"
+    assert look.clipped("né…", 6) == "né…"
+    assert PLAIN.clipped("a long name", 6) == "a lon…"
 
 
 def test_mixing_goes_from_one_colour_to_the_other():

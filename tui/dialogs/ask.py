@@ -9,6 +9,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from tui.views.view import subtitled
+
 
 class Ask(ModalScreen[str | None]):
     """Ends with what was typed, or None."""
@@ -28,7 +30,7 @@ class Ask(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = Content(self._title)
-            box.border_subtitle = Content("enter · esc")
+            subtitled(box, "enter", "esc")
             yield Input(self._value, placeholder=self._example, compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

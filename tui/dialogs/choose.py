@@ -12,6 +12,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from analyzer.report.escape import printable
+from tui.views.view import subtitled
 
 
 class Choose(ModalScreen[Any]):
@@ -33,7 +34,7 @@ class Choose(ModalScreen[Any]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = Content(printable(self._title))
-            box.border_subtitle = Content("enter · esc")
+            subtitled(box, "enter", "esc")
             yield OptionList(
                 *(Option(Content(printable(text))) for text, _ in self._choices)
             )

@@ -1,7 +1,7 @@
 """Where the table that is seen goes: a file of exact figures, or a picture."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,7 +14,11 @@ from textual.widgets import Input, Static
 from analyzer.report.escape import printable
 from tui.export import SUFFIXES, Cannot, write_file
 from tui.session import Session
-from tui.views.view import View
+from tui.views.view import subtitled
+
+if TYPE_CHECKING:
+    from tui.views.process import Process
+    from tui.views.view import View
 
 
 class Export(ModalScreen[None]):
@@ -30,7 +34,7 @@ class Export(ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]
 
-    def __init__(self, session: Session, view: View, picture: str) -> None:
+    def __init__(self, session: Session, view: "View | Process", picture: str) -> None:
         """*picture* is the screen as it is, in SVG."""
         super().__init__()
         self._session, self._view, self._picture = session, view, picture
@@ -38,7 +42,7 @@ class Export(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = Content("export what is seen")
-            box.border_subtitle = Content("enter · esc")
+            subtitled(box, "enter", "esc")
             yield Input(f"{self._view.NAME}.csv", compact=True)
             yield Static(Content(f"suffix: {', '.join(SUFFIXES)} (svg: the screen)"))
 

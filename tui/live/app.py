@@ -14,6 +14,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.scrollbar import ScrollBar
 from textual.widgets import Input
 
 from analyzer.live.history import History
@@ -43,6 +44,7 @@ from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.kpi import KpiStrip
+from tui.widgets.scroll_bar import scroll_bar
 from tui.widgets.source import Key
 from tui.widgets.top_bar import Heading, TopBar
 
@@ -97,7 +99,7 @@ class LiveApp(App[int]):
     """
 
     TITLE = "ksm-analyze"
-    CSS_PATH = "live.tcss"
+    CSS_PATH = ["../app.tcss", "live.tcss"]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
@@ -169,6 +171,8 @@ class LiveApp(App[int]):
         self._lost = ""
         self._hurry = asyncio.Event()
         self._plain = plain
+        if plain:
+            self.add_class("-ascii")
         self._colour = not self.no_color
         self.theme = (theme or config.theme or "ksm-dark") if self._colour else _MONO
 
@@ -534,6 +538,7 @@ class LiveApp(App[int]):
 
     def _watch_theme(self, theme_name: str) -> None:
         super()._watch_theme(theme_name)
+        ScrollBar.renderer = scroll_bar(self.look)
         self.call_after_refresh(self._redraw)
 
     def _redraw(self) -> None:

@@ -70,5 +70,5 @@ def _cpu(moment: "Moment", course: "pl.DataFrame") -> Card:
     told = f"{count_text(scanned)} + {count_text(skipped)} skip"
     history = course["cpu_share"].fill_null(0).to_list()
     return Card(
-        "ksmd CPU, est.", percent_text(share), told, Ink.WARNING, history, "CPU"
+        "ksmd CPU, est.", percent_text(share), told, Ink.WARNING, history, "CPU est."
     )

@@ -1,6 +1,7 @@
 """A beside B: what differs in what was asked, per workload, and over the passes."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import polars as pl
 from textual.app import ComposeResult
@@ -10,11 +11,11 @@ from textual.content import Content
 from analyzer.compare import Align, Comparison, compare
 from analyzer.report.escape import printable
 from tui.draw import figure, signed
-from tui.look import Ink, Look
+from tui.look import Glyph, Ink, Look, look_of
 from tui.session import Session
 from tui.views.figures import change_ink, change_words, figure_words
-from tui.views.prose import Prose
-from tui.views.view import Rows, View, titled
+from tui.views.prose import Page, Prose
+from tui.views.view import Rows, View, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.kpi import Card, KpiStrip
 from tui.widgets.lines import Curve, Lines
@@ -23,16 +24,20 @@ from tui.widgets.source import Cell, Column, Key, Source, by_values
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
 
+_BAR: Final = 27
+"""Cells of a bar to both sides; odd, for the line between them."""
+_SETTINGS: Final = 3
 _ALIGNS: tuple[Align, ...] = ("pass", "time", "scanned")
 
 CARDS = (
-    ("saved", "pages_saved", 1),
-    ("zero", "pages_saved_zero", 1),
-    ("general_profit", "general_profit", 1),
-    ("ksmd CPU, est.", "cpu_ppm", -1),
-    ("90 % after, est.", "time_to_90_ns", -1),
+    ("saved", "", "pages_saved", 1),
+    ("zero", "", "pages_saved_zero", 1),
+    ("general_profit", "profit", "general_profit", 1),
+    ("ksmd CPU, est.", "CPU est.", "cpu_ppm", -1),
+    ("90 % after, est.", "90 % est.", "time_to_90_ns", -1),
 )
-"""Title, figure of `Comparison.totals`, and which sign of a change is good."""
+"""Title, the same shorter, figure of `Comparison.totals`, and which sign of a change
+is good."""
 FIGURES = ("pages_saved", "pages_saved_zero", "pages_saved_nonzero", "net_saved")
 """The figures of a workload that can be laid side by side."""
 
@@ -41,12 +46,18 @@ class Compare(View):
     """Cards, a table of workloads with bars to both sides, both curves."""
 
     NAME = "compare"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Compare { layout: vertical; }
     Compare > KpiStrip { height: 3; }
     .-short Compare > KpiStrip, .-narrow Compare > KpiStrip { height: 2; }
     .-tiny Compare > KpiStrip { display: none; }
-    Compare > .settings { height: auto; max-height: 4; }
+    Compare > .settings {
+        height: auto;
+        max-height: 4;
+        scrollbar-gutter: auto;
+        overflow: hidden;
+    }
     Compare > Grid { height: 3fr; }
     Compare > Lines { height: 2fr; }
     .-short Compare > Lines, .-narrow Compare > Lines, .-tiny Compare > Lines {
@@ -89,17 +100,17 @@ class Compare(View):
         ready = a and b and a.result is not None and b.result is not None
         self.set_class(not ready, "-alone")
         if not ready:
-            self._say_alone()
+            self.query_one(Prose).say(_say_alone)
             return
         assert a
         assert b
         assert a.result is not None
         assert b.result is not None
-        before = self._comparison
-        if before is None or before.a is not a.result or before.b is not b.result:
-            self._comparison = compare(a.result, b.result)
+        found = self._comparison
+        if found is None or found.a is not a.result or found.b is not b.result:
+            found = self._comparison = compare(a.result, b.result)
         self._cards()
-        self._settings()
+        self.query_one(Prose).say(partial(_say_settings, found))
         self._table()
         self._curves()
 
@@ -145,46 +156,19 @@ class Compare(View):
         self.main().show_columns(_columns(self._figure))
         self._table()
 
-    def _say_alone(self) -> None:
-        pane = self.query_one(Prose)
-        page = pane.page()
-        page.line("There is nothing to compare yet.", bold=True).gap()
-        page.line(
-            ("6", Ink.ACCENT),
-            (" What-if: change a knob, ", Ink.MUTED),
-            ("F5", Ink.ACCENT),
-            (" replays it, ", Ink.MUTED),
-            ("b", Ink.ACCENT),
-            (" on a variant makes it B", Ink.MUTED),
-        )
-        page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
-        pane.say(page)
-
     def _cards(self) -> None:
         comparison = self._comparison
         assert comparison is not None
         totals = {row["figure"]: row for row in comparison.totals.iter_rows(named=True)}
         cards = []
-        for title, name, good in CARDS:
+        for title, short, name, good in CARDS:
             row = totals[name]
             b, delta = row["b"], row["delta"]
             value = figure_words(self.session, name, b)
             told = change_words(self.session, name, delta)
-            cards.append(Card(title, value, told, change_ink(delta, good)))
+            ink = change_ink(delta, good)
+            cards.append(Card(title, value, told, ink, short=short, ink=ink))
         self.query_one(KpiStrip).set(cards)
-
-    def _settings(self) -> None:
-        comparison, pane = self._comparison, self.query_one(Prose)
-        assert comparison is not None
-        page = pane.page()
-        for found in comparison.differs[:3]:
-            page.line((f"{found.name} ", Ink.MUTED), str(found.a), (" → ", Ink.DIM),
-                      str(found.b))  # fmt: skip
-        if len(comparison.differs) > 3:
-            page.line((f"{len(comparison.differs) - 3} more settings differ", Ink.DIM))
-        if not comparison.differs:
-            page.line(("the same settings", Ink.DIM))
-        pane.say(page)
 
     def _table(self) -> None:
         comparison = self._comparison
@@ -198,10 +182,12 @@ class Compare(View):
         a, b = self.session.a, self.session.b
         assert a
         assert b
-        grid.border_title = Content(printable(f"A {a.name} → B {b.name}"))
+        towards = look_of(self).glyph(Glyph.TOWARDS)
+        title = f"A {printable(a.name)} {towards} B {printable(b.name)}"
+        grid.border_title = Content(title)
         only = int((frame["only"] != "").sum())
-        told = "at the end of both · w swaps"
-        grid.border_subtitle = Content(f"{only} only in one · {told}" if only else told)
+        told = f"{only} only in one" if only else ""
+        subtitled(grid, told, "w swaps")
 
     def _curves(self) -> None:
         comparison = self._comparison
@@ -258,7 +244,7 @@ class _Rows(Source):
         if value is None:
             return "-"
         if column == "share":
-            return f"{value * 100:+.0f}%"
+            return f"{value * 100:+.0f}%" if value else "="
         if column == "delta":
             told = change_words(self.session, self.figure, value)
             return figure(told, width, look, change_ink(value, 1), bold=True)
@@ -280,6 +266,29 @@ class _Rows(Source):
         return int((row[f"{self.figure}_b"] or 0) - (row[f"{self.figure}_a"] or 0))
 
 
+def _alone(page: Page) -> None:
+    page.line("There is nothing to compare yet.", bold=True).gap()
+    page.line(
+        ("6", Ink.ACCENT),
+        (" What-if: change a knob, ", Ink.MUTED),
+        ("F5", Ink.ACCENT),
+        (" replays it, ", Ink.MUTED),
+        ("b", Ink.ACCENT),
+        (" on a variant makes it B", Ink.MUTED),
+    )
+    page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
+
+
+def _settings(comparison: Comparison, page: Page) -> None:
+    for found in comparison.differs[:3]:
+        page.line((f"{found.name} ", Ink.MUTED), str(found.a), (" → ", Ink.DIM),
+                  str(found.b))  # fmt: skip
+    if len(comparison.differs) > 3:
+        page.line((f"{len(comparison.differs) - 3} more settings differ", Ink.DIM))
+    if not comparison.differs:
+        page.line(("the same settings", Ink.DIM))
+
+
 def _workloads(comparison: Comparison) -> pl.DataFrame:
     """The joined workloads, with B's figures under their plain names for filters."""
     frame = comparison.workloads
@@ -299,10 +308,35 @@ def _columns(figure: str) -> list[Column]:
         Column("a", f"A {title}", 11, 2),
         Column("b", f"B {title}", 11, 3),
         Column("delta", "B - A", 11, 1),
-        Column("bar", "loss │ gain", 17, 4, flex=2, right=False, sortable=False,
-               pictorial=True),
+        Column("bar", "loss │ gain".center(_BAR), _BAR, 4, right=False,
+               sortable=False, pictorial=True),
         Column("share", "%", 6, 5),
     ]  # fmt: skip
+
+
+def _say_alone(page: Page) -> None:
+    page.line("There is nothing to compare yet.", bold=True).gap()
+    page.line(
+        ("6", Ink.ACCENT),
+        (" What-if: change a knob, ", Ink.MUTED),
+        ("F5", Ink.ACCENT),
+        (" replays it, ", Ink.MUTED),
+        ("b", Ink.ACCENT),
+        (" on a variant makes it B", Ink.MUTED),
+    )
+    page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
+
+
+def _say_settings(comparison: Comparison, page: Page) -> None:
+    towards = page.look.glyph(Glyph.TOWARDS)
+    for found in comparison.differs[:_SETTINGS]:
+        page.line((f"{found.name} ", Ink.MUTED), str(found.a),
+                  (f" {towards} ", Ink.DIM), str(found.b))  # fmt: skip
+    more = len(comparison.differs) - _SETTINGS
+    told = f"{more} more settings differ" if more > 0 else ""
+    if not comparison.differs:
+        told = "the same settings"
+    page.line((", ".join(filter(None, [told, "all at the end of both"])), Ink.DIM))
 
 
 def _known(values: pl.Series) -> list[int]:

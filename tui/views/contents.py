@@ -1,12 +1,12 @@
 """The contents that save most, and who holds each of them."""
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.timer import Timer
 
 from analyzer.report.units import count_text
@@ -15,7 +15,7 @@ from tui.look import Look, State
 from tui.session import Session
 from tui.sheet import Sheet, columns_of
 from tui.views.prose import Page, Prose
-from tui.views.view import Rows, View, titled
+from tui.views.view import Rows, View, entitled, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.source import Cell, Column, Key
 
@@ -32,6 +32,7 @@ class Contents(View):
     """A table of contents by what they save, and a pane about the selected one."""
 
     NAME = "contents"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Contents { layout: vertical; }
     .-wide Contents { layout: horizontal; }
@@ -46,7 +47,8 @@ class Contents(View):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace", "all", "All contents", show=False, id="contents.all",
                 tooltip="From the contents of some pages back to those of all"),
-        Binding("d", "detail", "Detail", show=False, id="view.detail"),
+        Binding("d", "detail", "Detail", show=False, id="view.detail",
+                tooltip="Show or hide the pane about who holds it"),
     ]  # fmt: skip
 
     def __init__(self, session: Session) -> None:
@@ -151,26 +153,23 @@ class Contents(View):
         distinct = found.result.ideal.distinct_contents
         grid = self.main()
         if found.result is self.session.detail_result:
-            grid.border_title = Content("contents that save most")
-            told = f"{count_text(kept)} of {count_text(distinct)} distinct"
-            notice = self.notice()
+            entitled(grid, "contents that save most", self.notice())
+            subtitled(grid, f"{count_text(kept)} of {count_text(distinct)} distinct")
         else:
             assert self.session.a is not None
-            grid.border_title = Content(f"contents of {self.session.a.part_title}")
-            told, notice = f"{count_text(kept)} contents", "⌫ shows those of all"
-        grid.border_subtitle = Content(f"{told} · {notice}" if notice else told)
+            entitled(grid, f"contents of {self.session.a.part_title}")
+            subtitled(grid, f"{count_text(kept)} contents", "⌫ shows those of all")
 
     def _tell(self) -> None:
         pane, key = self.query_one(Prose), self.main().selected
         found = self._found()
-        if found is None or key is None or not pane.display:
+        if found is None or key is None:
             return
         rows = found.result.contents.filter(pl.col("digest") == key)
         holders = found.result.holders.filter(pl.col("digest") == key)
         if rows.height:
-            pane.say(
-                _about(rows.row(0, named=True), holders, self.session, pane.page())
-            )
+            content = rows.row(0, named=True)
+            pane.say(partial(_about, content, holders, self.session))
 
 
 class _Sheet(Sheet):

@@ -83,7 +83,7 @@ def _drawn(finding: Finding, chosen: bool, look: Look) -> Text:
         None: (Glyph.BRAND, Ink.ACCENT),
     }[finding.good]
     words = sentence(finding)
-    text = Text(f"{look.glyph(sign)} ", look.style(ink, bold=True))
+    text = Text().append(f"{look.glyph(sign)} ", look.style(ink, bold=True))
     head = look.style(Ink.TEXT, bold=True, reverse=chosen)
     text.append(printable(words.head), head)
     return text.append(f": {printable(words.body)}", look.style(Ink.MUTED))

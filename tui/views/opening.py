@@ -19,6 +19,7 @@ from tui.look import Glyph, Ink, Look, look_of
 from tui.session import Session, title_of
 from tui.tasks import Task, Tasks
 from tui.variant import Progress
+from tui.views.view import subtitled
 
 STAGES: Final = ("start", "read", "number", "scan", "weigh", "write")
 """What the worker goes through, in its words."""
@@ -44,9 +45,11 @@ class Opening(Container, can_focus=True):
         padding: 1 2; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "look_at_part", "Look at what is there", id="jobs.part"),
-        Binding("escape", "app.cancel", "Cancel", id="jobs.give_up"),
-    ]
+        Binding("enter", "look_at_part", "Look at what is there", id="jobs.part",
+                tooltip="While opening: look at the passes that are done"),
+        Binding("escape", "app.cancel", "Cancel", id="jobs.give_up",
+                tooltip="While opening: give up"),
+    ]  # fmt: skip
 
     def __init__(self, session: Session, tasks: Tasks, paths: Sequence[Path]) -> None:
         super().__init__(id=self.NAME)
@@ -64,21 +67,19 @@ class Opening(Container, can_focus=True):
 
     def look_at(self) -> None:
         """Show how far it has come."""
-        a = self.session.a
-        if self._refused is not None:
-            return
-        if a is not None and a.progress is Progress.CANCELLED:
-            text = Text(
-                "cancelled: nothing was replayed", look_of(self).style(Ink.TEXT)
-            )
-            self._show(text, "opening", "q quits · R tries again")
-        else:
+        if self._refused is None:
             self._show(self._progress(), "opening", "ctrl+x cancels")
+
+    def begin(self) -> None:
+        """Show progress again, after a refusal."""
+        self._refused = None
+        self.look_at()
 
     def refuse(self, error: KsmAnalyzeError, log: Path | None) -> None:
         """Show why nothing can be shown."""
         self._refused = error, log
-        self._show(self._refusal(error, log), "error", "q quits · R tries again")
+        self.refresh_bindings()
+        self._show(self._refusal(error, log), "error", "q quits", "R tries again")
 
     def action_look_at_part(self) -> None:
         """Ask for a result of the passes until now."""
@@ -86,10 +87,18 @@ class Opening(Container, can_focus=True):
         if task is not None and task.job is not None:
             task.job.ask_for_a_part()
 
-    def _show(self, text: Text, title: str, subtitle: str) -> None:
+    def check_action(
+        self,
+        action: str,
+        parameters: tuple[object, ...],  # noqa: ARG002
+    ) -> bool:
+        """There is no part to look at of what was refused."""
+        return action != "look_at_part" or self._refused is None
+
+    def _show(self, text: Text, title: str, *subtitle: str) -> None:
         box = self.query_one(Static)
         box.border_title = Content(title)
-        box.border_subtitle = Content(subtitle)
+        subtitled(box, *subtitle)
         box.update(text)
 
     def _progress(self) -> Text:
@@ -102,6 +111,10 @@ class Opening(Container, can_focus=True):
             _stage(text, stage, number - at, task, look)
         if task is not None:
             self._scans(text, task, look)
+        elif self.session.a and self.session.a.progress is Progress.CANCELLED:
+            text.append("\ncancelled: ", look.style(Ink.LOSS))
+            text.append("R", look.style(Ink.ACCENT, bold=True))
+            text.append(" begins again", look.style(Ink.MUTED))
         return text
 
     def _scans(self, text: Text, task: Task, look: Look) -> None:
@@ -117,7 +130,7 @@ class Opening(Container, can_focus=True):
             f"{count_text(last['ksm_zero_pages'])} · general_profit "
             f"{profit_text(last['general_profit'])}\n"
         )
-        text.append(told, muted)
+        text.append(look.words(told), muted)
         text.append("enter", look.style(Ink.ACCENT, bold=True))
         text.append(" looks at the passes that are done", muted)
 

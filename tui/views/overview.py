@@ -1,28 +1,28 @@
 """Is it worth it here, and why: the figures, the course, who saves, what stands out."""
 
 from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING
 
 import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.content import Content
 
 from analyzer.findings import findings
 from analyzer.report.columns import derived
 from analyzer.report.summary import nothing_offered
 from analyzer.report.units import count_text
 from tui.draw import Slice, gapped
-from tui.look import Ink, Look, State
+from tui.look import Ink, Look, State, look_of
 from tui.session import Session
 from tui.sheet import Sheet, columns_of
 from tui.views.cards import cards
 from tui.views.findings import Findings
-from tui.views.prose import Prose
+from tui.views.prose import Page, Prose
 from tui.views.sharing import OTHERS, Matrix, Order, tight_amount
 from tui.views.states import COURSE
-from tui.views.view import Rows, View, home, titled
+from tui.views.view import Rows, View, entitled, home, subtitled, titled
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
@@ -34,12 +34,14 @@ from tui.widgets.timeline import Timeline
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
     from analyzer.moment import Moment
+    from analyzer.result import ReplayResult
 
 
 class Overview(View):
     """Figures, one bar of everything, and four panes."""
 
     NAME = "overview"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Overview { layout: vertical; }
     Overview > KpiStrip { height: 3; margin: 0 0 1 0; }
@@ -69,6 +71,8 @@ class Overview(View):
         super().__init__(session)
         self._expression: Expression | None = None
         self._of: object = None
+        self._detail_of: tuple[ReplayResult | None, ...] = (None, None)
+        self._detail_drawn: object = None
 
     def compose(self) -> ComposeResult:
         moment = self.session.moment
@@ -104,7 +108,7 @@ class Overview(View):
         seen = course.head(self.session.at + 1)
         self.query_one(KpiStrip).set(cards(self.session, moment, seen))
         if nothing:
-            self._say_nothing()
+            self.query_one(Prose).say(self._say_nothing)
             return
         parts = self._parts(moment)
         self.query_one(Composition).set(parts)
@@ -207,6 +211,13 @@ class Overview(View):
         assert found is not None
         assert result is not None
         heat, said = self.query_one(HeatMap), self.query_one(Findings)
+        entitled(heat, "who shares with whom", self.notice())
+        # Both are of the end, so that most steps of the pass cursor leave them alone.
+        of = found.result, result
+        drawn = self.session.unit, look_of(self), heat.display
+        if drawn == self._detail_drawn and all(map(is_, of, self._detail_of)):
+            return
+        self._detail_of, self._detail_drawn = of, drawn
         if heat.display:
             matrix = Matrix(found.result.pairs, Order.SAVED, None)
             heat.set(
@@ -218,14 +229,13 @@ class Overview(View):
                 self.session.amount,
                 tight=partial(tight_amount, self.session),
             )
-            heat.border_subtitle = Content(self.notice() or "3 for all")
         said.show(findings(result))
-        said.border_subtitle = Content("of the end · enter shows")
+        entitled(said, "findings", "of the end")
+        subtitled(said, "enter shows")
 
-    def _say_nothing(self) -> None:
-        result, pane = self.session.result, self.query_one(Prose)
+    def _say_nothing(self, page: Page) -> None:
+        result = self.session.result
         assert result is not None
-        page = pane.page()
         page.line(nothing_offered(result), bold=True).gap()
         captured = int(result.processes["pages_captured"].sum())
         page.line(
@@ -235,7 +245,6 @@ class Overview(View):
         page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), "policy",
                   (" to all, ", Ink.MUTED), ("F5", Ink.ACCENT),
                   (" says exactly what that would save", Ink.MUTED))  # fmt: skip
-        pane.say(page)
 
 
 class _Sheet(Sheet):
@@ -267,6 +276,6 @@ def _columns() -> list[Column]:
     }
     widths = {"workload": 14, "share_saved": 6, "processes": 6, "net_saved": 10}
     columns = columns_of(ranks, widths, {"workload": 2})
-    bar = Column("bar", "non-zero + zero", 10, 3, flex=3, right=False, sortable=False,
+    bar = Column("bar", "zero apart", 10, 3, flex=3, right=False, sortable=False,
                  pictorial=True)  # fmt: skip
     return [*columns[:3], bar, *columns[3:]]

@@ -1,6 +1,7 @@
 """One process: the kernel's own figures of it, its mappings, and every page of one."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -9,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.timer import Timer
@@ -31,10 +31,10 @@ from tui.draw import HOLE, ribbon
 from tui.look import Colour, Glyph, Ink, Look, State, look_of
 from tui.session import Session
 from tui.sheet import Sheet
-from tui.views.prose import Prose
+from tui.views.prose import Page, Prose
 from tui.views.selected import selected
 from tui.views.tree import MAPPING, PROCESS, Tree, mapping_name
-from tui.views.view import Rows, home, titled
+from tui.views.view import Rows, entitled, home, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.kpi import Card, KpiStrip
@@ -53,6 +53,16 @@ _STATES: Final[dict[PageState, Colour]] = {
     PageState.SAVED: State.SAVED,
     PageState.ZERO: State.ZERO,
 }
+_LEGEND: Final = {
+    PageState.SAVED: "merged",
+    PageState.ZERO: "merged zero",
+    PageState.KEPT: "first of merged",
+    PageState.UNSHARED: "unshared",
+    PageState.VOLATILE: "volatile",
+    PageState.UNSCANNED: "not scanned",
+    PageState.NOT_OFFERED: "not offered",
+}
+"""What a page of a state is called, in the order of bars."""
 _SETTLED: Final = 0.06
 _WIDEST: Final = 1 << 24
 """Pages a mapping may span, holes included, and still be drawn with them."""
@@ -76,7 +86,8 @@ class Process(Screen[None]):
     Process.-tiny PageMap { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "leave", "Back", id="process.back"),
+        Binding("escape,backspace", "leave", "Back", id="process.back",
+                tooltip="Back to the views"),
         Binding("left_square_bracket", "sibling(-1)", "Process", key_display="[ ]",
                 id="process.before", tooltip="Previous process of the workload"),
         Binding("right_square_bracket", "sibling(1)", "Next process", show=False,
@@ -126,8 +137,8 @@ class Process(Screen[None]):
         grid = self.query_one(Grid)
         grid.show(self._sheet())
         told = f"{len(grid.visible_rows())} mappings"
-        notice = self.notice()
-        grid.border_subtitle = Content(f"{told} · {notice}" if notice else told)
+        entitled(grid, "mappings", self.notice())
+        subtitled(grid, told)
         self._tell()
 
     def notice(self) -> str:
@@ -148,7 +159,8 @@ class Process(Screen[None]):
 
     def row(self) -> str:
         grid = self.query_one(Grid)
-        return "\t".join(grid.row_texts(grid.selected)) if grid.selected else ""
+        key = grid.selected
+        return "\t".join(grid.row_texts(key)) if key is not None else ""
 
     NAME = "process"
 
@@ -168,6 +180,8 @@ class Process(Screen[None]):
         if 0 <= at < len(keys):
             self.process = keys[at][1]  # type: ignore[index]
             self.look_at()
+        else:
+            self.notify("the workload has no more processes that way", timeout=2)
 
     @on(Grid.Moved)
     def _moved(self) -> None:
@@ -218,9 +232,15 @@ class Process(Screen[None]):
                  f"saved {saved}", Ink.ACCENT, short="profit"),
             Card("ksm_rmap_items", count_text(items),
                  bytes_text(items * RMAP_ITEM_SIZE), State.KEPT, short="rmap_items"),
-            Card("offered", share_text(pages, captured),
-                 f"of {pages_text(captured)} captured", Ink.WARNING),
+            self._offered(pages, captured),
         ]  # fmt: skip
+
+    def _offered(self, pages: int, captured: int | None) -> Card:
+        if captured is None:
+            # How many there were is known of the end of a capture over time only.
+            return Card("offered", pages_text(pages), accent=Ink.WARNING)
+        told = f"of {pages_text(captured)} captured"
+        return Card("offered", share_text(pages, captured), told, Ink.WARNING)
 
     def _sheet(self) -> "_Mappings":
         frame = self.frame()
@@ -245,9 +265,15 @@ class Process(Screen[None]):
         if mapping is None or tree is None:
             return
         pane = self.query_one(Prose)
-        key = (MAPPING, (self.process, mapping))
-        pane.say(selected(self.session, tree, key, pane.page()))
+        pane.say(partial(self._about, tree, mapping))
         self._draw_pages(mapping)
+
+    def _about(self, tree: Tree, mapping: Any, page: Page) -> None:
+        selected(self.session, tree, (MAPPING, (self.process, mapping)), page)
+        _, states = self._states(mapping)
+        if len(states):
+            page.heading("its pages, as drawn")
+            _say_legend(states, page)
 
     def _draw_pages(self, mapping: Any) -> None:
         assert self._tree is not None
@@ -281,6 +307,20 @@ _COLUMNS: Final = [
     Column("ksm_merging_pages", "merging", 8, 7),
     Column("fill_pages", "fill", 8, 8),
 ]  # fmt: skip
+
+
+def _say_legend(states: Any, page: Page) -> None:
+    """What the colours of the ribbon and of the page map are, and how often.
+
+    Pages, not savings: of pages that share one, each saves a part.
+    """
+    counts = np.bincount(states, minlength=len(PageState))
+    for state, title in _LEGEND.items():
+        count, colour = int(counts[state]), _STATES[state]
+        if count:
+            share = share_text(count, len(states))
+            sign = page.look.swatch(colour), colour
+            page.row(title, count_text(count), (share,), sign=sign)
 
 
 class _Mappings(Sheet):
@@ -335,7 +375,7 @@ class _Crumb(Widget):
     def render_line(self, y: int) -> Strip:  # noqa: ARG002
         look = look_of(self)
         line, right = Line(look), Line(look)
-        right.add("esc back · [ ] previous, next process ", Ink.DIM)
+        right.add(look.words("esc back · [ ] previous, next process "), Ink.DIM)
         for at, name in enumerate(self._names):
             if at:
                 line.add(f" {look.glyph(Glyph.CRUMB)}", Ink.DIM)

@@ -1,36 +1,62 @@
 """Panes of words and small bars, put together line by line."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from analyzer.report.cells import clipped, padded
+from analyzer.report.cells import padded
 from analyzer.report.escape import printable
 from tui.draw import Cells
 from tui.look import Colour, Ink, Look, look_of
 
 
 class Prose(VerticalScroll, can_focus=True):
-    """A pane that shows a `Page`, and scrolls if it is longer than the pane."""
+    """A pane that shows a `Page`, and scrolls if it is longer than the pane.
+
+    The page is written for the width there is, and written again for another.
+    """
 
     DEFAULT_CSS = """
-    Prose { padding: 0 1; }
+    Prose { padding: 0 1; scrollbar-gutter: stable; }
     Prose > Static { width: 100%; height: auto; }
     """
+
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        """A pane with nothing in it yet."""
+        super().__init__(id=id, classes=classes)
+        self._fill: Callable[[Page], object] | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(Text(""))
 
-    def say(self, page: "Page") -> None:
-        """Show *page* from now on."""
+    def say(self, fill: Callable[["Page"], object]) -> None:
+        """Show what *fill* writes on an empty page, from now on and at any width."""
+        self._fill = fill
+        self.write()
+
+    def write(self) -> None:
+        """Fill the page anew: the width or the look has changed."""
+        width = self.scrollable_content_region.width
+        if self._fill is None or not self.display or width <= 0:
+            return
+        page = Page(look_of(self), width)
+        self._fill(page)
+        page.text.rstrip()
         self.query_one(Static).update(page.text)
 
-    def page(self) -> "Page":
-        """An empty page as wide as this pane."""
-        return Page(look_of(self), max(self.content_size.width, 20))
+    def on_resize(self) -> None:
+        self.write()
+
+    def on_show(self) -> None:
+        self.write()
 
 
 class Page:
@@ -50,7 +76,7 @@ class Page:
 
     def title(self, words: str, *more: tuple[str, Colour]) -> "Page":
         """A name, and what it is."""
-        name = clipped(printable(words), self.width)
+        name = self.look.clipped(printable(words), self.width)
         self.text.append(name, self.look.style(Ink.TEXT, bold=True))
         return self.line(*more)
 
@@ -79,16 +105,17 @@ class Page:
     ) -> "Page":
         """A figure with its name before it and others, dim, behind it."""
         style = self.look.style
+        named = min(named, self.width - 10)
         if sign is not None:
             self.text.append(f"{sign[0]} ", style(sign[1]))
             named -= 2
-        shown = padded(clipped(printable(name), named), named)
+        shown = padded(self.look.clipped(printable(name), named), named)
         self.text.append(shown, style(Ink.MUTED))
         self.text.append(f"{figure:>10}", style(ink, bold=bold))
         room = self.width - named - 10 - (2 if sign else 0)
         for text in more:
-            if len(text) + 1 <= room:
-                cell = f"{text:>8}"
+            cell = f" {text:>6}"
+            if len(cell) <= room:
                 self.text.append(cell, style(Ink.DIM))
                 room -= len(cell)
         self.text.append("\n")
@@ -103,7 +130,7 @@ class Page:
         """Rows of a name, a picture and a figure."""
         for name, drawn, figure in rows:
             self.text.append("  ")
-            shown = padded(clipped(printable(name), named), named)
+            shown = padded(self.look.clipped(printable(name), named), named)
             self.text.append(shown, self.look.style(Ink.MUTED))
             for segment in drawn:
                 self.text.append(segment.text, segment.style)

@@ -14,7 +14,7 @@ from analyzer.report.units import (
 )
 from traces.schema import PAGE_SIZE
 from tui.draw import Slice, gapped, spark
-from tui.look import Ink, State
+from tui.look import Glyph, Ink, State
 from tui.session import Session
 from tui.sheet import STATES, Table, state_bar
 from tui.views.prose import Page
@@ -44,7 +44,8 @@ def selected(session: Session, tree: Tree, key: Key, page: Page) -> Page:
     _course(session, members, page)
     workload = which if what == GROUP else table.value(which, "workload")
     if what == PROCESS or tree.grouping == "workload":
-        _sharers(session, workload, page)
+        whose = "" if what == GROUP else "its workload "
+        _sharers(session, workload, f"{whose}saves non-zero because of", page)
     _kinds(session, members, page)
     return page
 
@@ -63,7 +64,8 @@ def _process_title(table: Table, process: int, page: Page) -> None:
         for name in ("workload", "user", "unit", "container", "pod", "vm")
     )
     facts = dict.fromkeys(str(value) for value in known if value)
-    page.line((" · ".join(facts), Ink.DIM))
+    separator = f" {page.look.glyph(Glyph.SEPARATOR)} "
+    page.line((separator.join(facts), Ink.DIM))
 
 
 def _states(session: Session, table: Table, key: Any, page: Page) -> None:
@@ -76,7 +78,7 @@ def _states(session: Session, table: Table, key: Any, page: Page) -> None:
             TITLES[state],
             session.amount(value),
             (share_text(value, pages), count_text(value)),
-            sign=(page.look.texture(state) if page.look.textured else "■", state),
+            sign=(page.look.swatch(state), state),
             bold=state in (State.SAVED, State.ZERO),
         )
 
@@ -103,7 +105,7 @@ def _course(session: Session, members: list[int], page: Page) -> None:
         page.cells(spark(saved, page.width, page.look, State.SAVED))
 
 
-def _sharers(session: Session, workload: str, page: Page) -> None:
+def _sharers(session: Session, workload: str, heading: str, page: Page) -> None:
     found = session.detail
     if found is None or not found.result.pairs.height:
         return
@@ -116,9 +118,10 @@ def _sharers(session: Session, workload: str, page: Page) -> None:
     )
     if not rows.height:
         return
-    page.heading(f"saves non-zero because of{_of_the_end(session)}")
+    page.heading(f"{heading}{_of_the_end(session)}")
     total = int(rows["pages_saved"].sum())
-    wide = max(page.width - 36, 6)
+    named = min(20, page.width * 2 // 5)
+    wide = max(page.width - named - 12, 6)
     page.bars(
         [
             (
@@ -133,7 +136,7 @@ def _sharers(session: Session, workload: str, page: Page) -> None:
             )
             for other, saved in rows.select("other", "pages_saved").iter_rows()
         ],
-        20,
+        named,
     )
 
 
@@ -148,7 +151,7 @@ def _kinds(session: Session, members: list[int], page: Page) -> None:
     columns = ("kind", "pages_saved_nonzero", "pages_saved_zero")
     rows = kinds.select(columns).rows()
     most = max(other + zero for _, other, zero in rows)
-    wide = max(page.width - 26, 6)
+    wide = max(page.width - 22, 6)
     page.bars(
         [
             (
@@ -184,7 +187,7 @@ def _mapping(session: Session, tree: Tree, which: tuple[int, int], page: Page) -
             name,
             session.amount(value),
             (share_text(value, pages), count_text(value)),
-            sign=(page.look.texture(state) if page.look.textured else "■", state),
+            sign=(page.look.swatch(state), state),
             bold=True,
         )
     for name in ("zero_pages", "fill_pages", "ksm_merging_pages", "ksm_zero_pages"):

@@ -1,14 +1,16 @@
 """Who shares with whom: a matrix of workloads, and a pane about a pair of them."""
 
+from collections import defaultdict
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 
+from analyzer.report.columns import derived
 from analyzer.report.escape import printable
 from analyzer.report.units import count_text, pages_text, share_text
 from traces.schema import PAGE_SIZE
@@ -16,7 +18,7 @@ from tui.draw import tight
 from tui.look import Ink
 from tui.session import Session, Unit
 from tui.views.prose import Page, Prose
-from tui.views.view import Rows, View, titled
+from tui.views.view import Rows, View, entitled, subtitled, titled
 from tui.widgets.heat_map import HeatMap, Split
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 OTHERS: Final = "(all others)"
 """What the workloads beyond the largest are called together."""
 _TOP: Final = 8
+_TITLE: Final = "non-zero saved in the row because of the column"
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -57,6 +60,9 @@ class Matrix:
                 "workload", "other", "pages_saved", "contents"
             ).iter_rows()
         }
+        self._totals: dict[str, int] = defaultdict(int)
+        for (row, _), (saved, _) in self._cells.items():
+            self._totals[row] += saved
         names = dict.fromkeys(name for pair in self._cells for name in pair)
         shown = [name for name in names if kept is None or name in kept or not name]
         self.names = self._ordered(shown, order)
@@ -71,9 +77,7 @@ class Matrix:
 
     def total(self, row: str) -> int:
         """What the workload saves of non-zero pages."""
-        return sum(
-            saved for (name, _), (saved, _) in self._cells.items() if name == row
-        )
+        return self._totals.get(row, 0)
 
     def split(self, row: str) -> Split:
         """What a workload saves with itself, and because of others."""
@@ -81,9 +85,8 @@ class Matrix:
         return Split(max(itself, 0), max(self.total(row) - itself, 0))
 
     def _ordered(self, names: list[str], order: Order) -> list[str]:
-        totals = {name: self.total(name) for name in names}
         # What is left over is no workload: it stays last.
-        names = sorted(names, key=lambda name: (not name, -totals[name], name))
+        names = sorted(names, key=lambda name: (not name, -self.total(name), name))
         if order is Order.NAME:
             return sorted(names, key=lambda name: (not name, name))
         if order is Order.CLUSTER:
@@ -105,6 +108,7 @@ class Sharing(View):
     """The matrix, and the pair under its cursor."""
 
     NAME = "sharing"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Sharing { layout: vertical; }
     .-wide Sharing { layout: horizontal; }
@@ -130,7 +134,7 @@ class Sharing(View):
         self._shown: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield titled(HeatMap(), "non-zero saved in the row because of the column")
+        yield titled(HeatMap(), _TITLE)
         yield titled(Prose(), "pair")
 
     def main(self) -> HeatMap:
@@ -162,7 +166,7 @@ class Sharing(View):
         moment, found = self.session.moment, self.session.detail
         if moment is None or found is None:
             return ""
-        workloads = moment.workloads
+        workloads = derived(moment.workloads)
         if expression is None:
             self._kept = None
             self.look_at()
@@ -255,18 +259,18 @@ class Sharing(View):
         return self._matrix.names[heat.row], self._matrix.names[heat.column]
 
     def _say_where(self) -> None:
-        keys = "o order · v values"
-        notice = self.notice()
-        self.main().border_subtitle = Content(f"{keys} · {notice}" if notice else keys)
+        entitled(self.main(), _TITLE, self.notice())
+        subtitled(self.main(), "o order", "v values")
 
     def _tell(self) -> None:
         pane, pair = self.query_one(Prose), self._pair()
         found = self.session.detail
-        if pair is None or found is None or self._matrix is None or not pane.display:
+        if pair is None or found is None or self._matrix is None:
             return
-        pane.say(
-            _about(*pair, self._matrix, found.result.holders, self.session, pane.page())
-        )
+        # The matrix is of non-zero contents, and so is what stands beside it.
+        other = found.result.contents.filter(pl.col("what") != "zero")
+        holders = found.result.holders.join(other, on="digest", how="semi")
+        pane.say(partial(_about, *pair, self._matrix, holders, self.session))
 
 
 def _about(
@@ -298,10 +302,10 @@ def _about(
         page.row(
             "if kept apart",
             f"-{pages_text(contents)}",
-            ("one more copy of each",),
             named=32,
             ink=Ink.LOSS if contents else Ink.DIM,
         )
+        page.line(("  for one more copy of each", Ink.DIM))
         _top(row, column, holders, page)
     return page
 

@@ -30,6 +30,7 @@ class Time(View):
     """A large chart, and a lane for each thing that ksmd's work is measured by."""
 
     NAME = "time"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Time { layout: vertical; }
     Time > AreaChart { height: 1fr; }

@@ -8,7 +8,7 @@ import polars as pl
 from rich.segment import Segment
 
 from analyzer.grouping import grouped
-from analyzer.report.cells import cells, clipped
+from analyzer.report.cells import cells
 from analyzer.report.columns import derived
 from analyzer.report.escape import printable
 from tui.draw import Cells, Slice, gapped
@@ -216,7 +216,7 @@ def _words(parts: Sequence[tuple[str, str, bool]], width: int, look: Look) -> Ce
     out: Cells = []
     left = width
     for words, ink, bold in parts:
-        shown = clipped(words, left)
+        shown = look.clipped(words, left)
         out.append(Segment(shown, look.style(ink, bold=bold)))
         left -= cells(shown)
     return [*out, Segment(" " * left)] if left > 0 else out

@@ -7,7 +7,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widget import Widget
 
-from analyzer.report.escape import printable
+from tui.look import look_of
 from tui.session import Session
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class View(Container):
 
     NAME: ClassVar[str]
     DEFAULT_CSS = "View { height: 1fr; }"
+    # Rules for narrow and low screens ask for a class of the screen, outside the view.
+    SCOPED_CSS: ClassVar[bool] = False
 
     def __init__(self, session: Session) -> None:
         super().__init__(id=self.NAME, classes="view")
@@ -81,8 +83,22 @@ def home(widget: Widget) -> "KsmApp":
 
 
 def titled(widget: Widget, title: str, subtitle: str = "") -> Widget:
-    """*widget* as a pane with a frame; texts may hold names from outside."""
+    """*widget* as a pane with a frame; both texts are our own, never a name."""
     widget.add_class("pane")
-    widget.border_title = Content(printable(title))
-    widget.border_subtitle = Content(printable(subtitle))
+    words = look_of(widget).words
+    widget.border_title = Content(words(title))
+    widget.border_subtitle = Content(words(subtitle))
     return widget
+
+
+def entitled(widget: Widget, title: str, notice: str = "") -> None:
+    """Call a pane *title*, which is safe to print; what must be known of it beside,
+    as low and narrow panes have no room for a subtitle."""
+    notice = look_of(widget).words(f" · {notice}") if notice else ""
+    widget.border_title = Content(f"{title}{notice}")
+
+
+def subtitled(widget: Widget, *facts: str) -> None:
+    """Say *facts*, where they are not empty, in the frame of a pane."""
+    told = " · ".join(filter(None, facts))
+    widget.border_subtitle = Content(look_of(widget).words(told))

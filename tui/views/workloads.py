@@ -1,13 +1,14 @@
 """Who saves: workloads, their processes and the mappings of these, in one tree."""
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.timer import Timer
 
+from tui.look import look_of
 from tui.session import Session
 from tui.views.prose import Prose
 from tui.views.selected import selected
@@ -20,7 +21,7 @@ from tui.views.tree import (
     split,
     tree_columns,
 )
-from tui.views.view import Rows, View, home, titled
+from tui.views.view import Rows, View, entitled, home, titled
 from tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Workloads(View):
     """The tree, and a pane about the selected row."""
 
     NAME = "workloads"
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Workloads { layout: horizontal; }
     Workloads > Grid { width: 1fr; height: 1fr; }
@@ -71,8 +73,11 @@ class Workloads(View):
         moment = self.session.moment
         if moment is None:
             return
-        self._tree = Tree(self.session, moment, self._expression, self._grouping)
-        self.main().show(self._tree)
+        self._show(Tree(self.session, moment, self._expression, self._grouping))
+
+    def _show(self, tree: Tree) -> None:
+        self._tree = tree
+        self.main().show(tree)
         self._say_where()
         self._tell()
 
@@ -87,7 +92,7 @@ class Workloads(View):
         if found is not None:
             # Stays when the filter goes: n then finds what it showed.
             self.main().match = found.__contains__
-        self.look_at()
+        self._show(tree)
         if expression is None:
             return ""
         listed, of = tree.matching()
@@ -117,6 +122,8 @@ class Workloads(View):
         narrow = self.screen.has_class("-narrow")
         self.toggle_class("-detail" if narrow else "-plain")
         self._tell()
+        seen = self.main() if self.main().display else self.query_one(Prose)
+        seen.focus()
 
     def action_group(self) -> None:
         at = GROUPINGS.index(self._grouping)
@@ -167,10 +174,10 @@ class Workloads(View):
     def _tell(self) -> None:
         pane = self.query_one(Prose)
         key = self.main().selected
-        if key is not None and self._tree is not None and pane.display:
-            pane.say(selected(self.session, self._tree, key, pane.page()))
+        if key is not None and self._tree is not None:
+            pane.say(partial(selected, self.session, self._tree, key))
 
     def _say_where(self) -> None:
         grid = self.main()
-        grid.border_title = Content(f"{self._grouping} › process › mapping")
-        grid.border_subtitle = Content(self.notice())
+        title = look_of(self).words(f"{self._grouping} › process › mapping")
+        entitled(grid, title, self.notice())

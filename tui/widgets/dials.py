@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from analyzer.report.cells import clipped, padded
+from analyzer.report.cells import padded
 from tui.look import Glyph, Ink, look_of
 from tui.widgets.line import Line
 
@@ -59,8 +59,8 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
                 tooltip="Next preset"),
         Binding("left,h", "turn(-1)", "Less", show=False, id="dials.less",
                 tooltip="Previous preset"),
-        Binding("down,j", "move(1)", "Down", show=False, id="dials.down"),
-        Binding("up,k", "move(-1)", "Up", show=False, id="dials.up"),
+        Binding("down,j", "move(1)", "Next knob", show=False, id="dials.down"),
+        Binding("up,k", "move(-1)", "Previous knob", show=False, id="dials.up"),
         Binding("enter", "type", "Type", id="dials.type",
                 tooltip="Type a number; enter again takes it, escape does not"),
         Binding("backspace", "reset", "Reset", id="dials.reset",
@@ -143,12 +143,19 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
         event.prevent_default()
         self.refresh()
 
-    def _take(self) -> None:
+    def take(self) -> Turned | None:
+        """The number that was being typed, if one was; typing is over."""
         dial, typed = self.selected, self._typed
         self._typed = None
-        if dial is not None and typed:
-            self._turn(dial, str(int(typed)))
         self.refresh()
+        if dial is None or not typed or str(int(typed)) == dial.value:
+            return None
+        return self.Turned(dial.name, str(int(typed)))
+
+    def _take(self) -> None:
+        turned = self.take()
+        if turned is not None:
+            self.post_message(turned)
 
     def on_click(self, event: events.Click) -> None:
         at = self.scroll_offset.y + event.y
@@ -184,7 +191,7 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
             f"{look.glyph(Glyph.MARK) if changed else ' '} ", Ink.CURSOR, bold=True
         )
         name = self._name_width()
-        line.add(padded(clipped(dial.name, name), name), bold=changed)
+        line.add(padded(look.clipped(dial.name, name), name), bold=changed)
         typed = self._typed if selected else None
         value = dial.value if typed is None else f"{typed}_"
         arrow = Ink.ACCENT if selected else Ink.DIM

@@ -6,6 +6,7 @@ lines.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from rich.segment import Segment
@@ -38,42 +39,35 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False, id="grid.down"),
-        Binding("up,k", "move(-1)", "Up", show=False, id="grid.up"),
+        Binding("down,j", "move(1)", "Next row", show=False, id="grid.down"),
+        Binding("up,k", "move(-1)", "Previous row", show=False, id="grid.up"),
         Binding("pagedown", "page(1)", "Page down", show=False, id="grid.page_down"),
         Binding("pageup", "page(-1)", "Page up", show=False, id="grid.page_up"),
         Binding("home", "edge(0)", "First row", show=False, id="grid.home"),
         Binding("end,G", "edge(1)", "Last row", show=False, id="grid.end"),
-        Binding("right,l", "unfold", "Unfold", show=False, id="grid.unfold"),
-        Binding("left,h", "fold", "Fold, or to parent", show=False, id="grid.fold"),
-        Binding("asterisk", "unfold_all", "Unfold all", False, "*", id="grid.all"),
-        Binding("enter", "open", "Open", id="grid.open"),
-        Binding("space", "mark", "Mark", id="grid.mark"),
-        Binding("ctrl+a", "mark_all", "Mark all or none", False, id="grid.mark_all"),
-        Binding("M", "only_marked", "Only marked", show=False, id="grid.only_marked"),
-        Binding(
-            "greater_than_sign", "sort(1)", "Sort", key_display="< >", id="grid.sort"
-        ),
-        Binding(
-            "less_than_sign", "sort(-1)", "Sort", False, "<", id="grid.sort_before"
-        ),
-        Binding("r", "reverse", "Reverse", show=False, id="grid.reverse"),
-        Binding("c", "columns", "Columns", show=False, id="grid.columns"),
-        Binding(
-            "n",
-            "match(1)",
-            "Next match of the last filter",
-            False,
-            id="grid.next_match",
-        ),
-        Binding(
-            "N",
-            "match(-1)",
-            "Previous match of the last filter",
-            False,
-            id="grid.last_match",
-        ),
-    ]
+        Binding("right,l", "unfold", "Unfold the row", show=False, id="grid.unfold"),
+        Binding("left,h", "fold", "Fold the row, or go to the one above it",
+                show=False, id="grid.fold"),
+        Binding("asterisk", "unfold_all", "Unfold all, or fold all", show=False,
+                id="grid.all"),
+        Binding("enter", "open", "Open", id="grid.open",
+                tooltip="Open the row: what is in it, or where it is shown"),
+        Binding("space", "mark", "Mark", id="grid.mark", tooltip="Mark the row"),
+        Binding("ctrl+a", "mark_all", "Mark all rows, or none", show=False,
+                id="grid.mark_all"),
+        Binding("M", "only_marked", "List marked rows only, or all", show=False,
+                id="grid.only_marked"),
+        Binding("greater_than_sign", "sort(1)", "Sort", key_display="< >",
+                id="grid.sort", tooltip="Sort by the next column"),
+        Binding("less_than_sign", "sort(-1)", "Sort by the column before",
+                show=False, id="grid.sort_before"),
+        Binding("r", "reverse", "Reverse the order", show=False, id="grid.reverse"),
+        Binding("c", "columns", "Choose the columns", show=False, id="grid.columns"),
+        Binding("n", "match(1)", "Next match of the last filter", show=False,
+                id="grid.next_match"),
+        Binding("N", "match(-1)", "Previous match of the last filter", show=False,
+                id="grid.last_match"),
+    ]  # fmt: skip
 
     class Said(Message):
         """What a grid says names the grid, so that handlers can choose among them."""
@@ -206,6 +200,7 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def sort_by(self, column: str, descending: bool) -> None:
         """Sort the rows by the column of that key."""
         self._rows.column, self._rows.descending = column, descending
+        self._drawn_for = None
         self.refresh_rows()
         self.post_message(self.Sorted(self, column, descending))
 
@@ -311,9 +306,8 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh_rows()
 
     def action_sort(self, by: int) -> None:
-        """Sort by the next column that is shown and can be sorted by."""
-        self._plan(look_of(self))
-        able = [column for column, _ in self._shown if column.sortable]
+        """Sort by the next column that can be sorted by, which then is shown."""
+        able = [column for column in self._wanted() if column.sortable]
         if not able:
             return
         keys = [column.key for column in able]
@@ -463,9 +457,14 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         width = self.scrollable_content_region.width
         if (width, look) != self._drawn_for:
             self._drawn_for = width, look
-            self._shown = fitted(self._wanted(), width)
+            self._shown = fitted(list(map(self._ranked, self._wanted())), width)
             self._lines.clear()
         return width
+
+    def _ranked(self, column: Column) -> Column:
+        # Whoever reads an order wants to see what it is by.
+        sorts = column.key == self._rows.column and column.rank > 1
+        return replace(column, rank=1) if sorts else column
 
     def _wanted(self) -> list[Column]:
         if self._chosen is None:
@@ -476,7 +475,7 @@ class Grid(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def _titles(self, look: Look) -> Cells:
         drawn: Cells = []
         for column, width in self._shown:
-            title, ink = column.title, Ink.MUTED
+            title, ink = look.words(column.title), Ink.MUTED
             if column.key == self._rows.column:
                 down = self._rows.descending
                 sign = look.glyph(Glyph.DESCENDING if down else Glyph.ASCENDING)

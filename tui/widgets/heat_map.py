@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from analyzer.report.cells import cells, clipped, padded
+from analyzer.report.cells import cells, padded
 from analyzer.report.escape import printable
 from analyzer.report.units import NOTHING, percent_text
 from tui import draw
@@ -25,6 +25,8 @@ Scale = Literal["log", "linear"]
 
 _NARROWEST: Final = 2
 _WIDEST_FITTED: Final = 8
+_WIDEST_NAMED: Final = 18
+"""Cells of a column up to which it is widened for the names above."""
 _WIDEST: Final = 12
 _NUMBERED: Final = 5
 """Cells from which on a cell shows its figure, of at most four."""
@@ -72,20 +74,21 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "go(0, -1)", "Left", show=False, id="heat.left"),
-        Binding("right,l", "go(0, 1)", "Right", show=False, id="heat.right"),
-        Binding("up,k", "go(-1, 0)", "Up", show=False, id="heat.up"),
-        Binding("down,j", "go(1, 0)", "Down", show=False, id="heat.down"),
+        Binding("left,h", "go(0, -1)", "Column before", show=False, id="heat.left"),
+        Binding("right,l", "go(0, 1)", "Next column", show=False, id="heat.right"),
+        Binding("up,k", "go(-1, 0)", "Row above", show=False, id="heat.up"),
+        Binding("down,j", "go(1, 0)", "Row below", show=False, id="heat.down"),
         Binding("pageup", "page(-1)", "Page up", show=False, id="heat.page_up"),
         Binding("pagedown", "page(1)", "Page down", show=False, id="heat.page_down"),
         Binding("home", "edge(0)", "First row", show=False, id="heat.home"),
         Binding("end,G", "edge(1)", "Last row", show=False, id="heat.end"),
-        Binding(
-            "plus,equals_sign", "zoom(1)", "Cells", key_display="+ -", id="heat.wider"
-        ),
-        Binding("minus", "zoom(-1)", "Narrower", False, "-", id="heat.narrower"),
-        Binding("enter", "open", "Open", id="heat.open"),
-    ]
+        Binding("plus,equals_sign", "zoom(1)", "Cells", key_display="+ -",
+                id="heat.wider", tooltip="Wider cells"),
+        Binding("minus", "zoom(-1)", "Narrower cells", show=False,
+                id="heat.narrower"),
+        Binding("enter", "open", "Open", id="heat.open",
+                tooltip="Show or hide the pair; from Overview, go to Sharing"),
+    ]  # fmt: skip
 
     class Said(Message):
         """What a map says names the map, and the cell under its cursor."""
@@ -253,6 +256,8 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         legend = 2 if self.summary and height >= 8 else 0
         room, count = max(width - names - side, 1), max(len(self._names), 1)
         fitting = min(max(room // count, _NARROWEST), _WIDEST_FITTED)
+        if longest < _WIDEST_NAMED and count * (longest + 1) <= room:
+            fitting = max(fitting, longest + 1)
         cell = self._chosen_width or fitting
         return _Plan(
             digits=digits,
@@ -333,7 +338,9 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         room = self._plan.names - len(number)
         head = [
             Segment(number, look.style(Ink.ACCENT if on else Ink.DIM)),
-            *draw.text(clipped(self._names[row], room - 1), room, look, name_style),
+            *draw.text(
+                look.clipped(self._names[row], room - 1), room, look, name_style
+            ),
         ]
         columns = self._seen_columns()
         body = [segment for at in columns for segment in self._cell(row, at, look)]

@@ -59,7 +59,7 @@ class KeyBar(Widget):
         self._zones.append((begin, line.width, hint))
 
     def _hints(self) -> Iterator[_Hint]:
-        seen: set[str] = set()
+        look, seen = look_of(self), set[str]()
         active = self.screen.active_bindings.values()
         # What is focused stands nearer to the hand than what is always there.
         for near in (True, False):
@@ -71,7 +71,7 @@ class KeyBar(Widget):
                 if binding.description and binding.description not in seen:
                     seen.add(binding.description)
                     yield _Hint(
-                        _display(binding),
+                        look.words(_display(binding)),
                         binding.description,
                         binding.action,
                         found.node,

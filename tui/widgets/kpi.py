@@ -7,7 +7,7 @@ from typing import Final
 from rich.segment import Segment
 from textual.strip import Strip
 
-from analyzer.report.cells import cells, clipped
+from analyzer.report.cells import cells
 from analyzer.report.escape import printable
 from tui import draw
 from tui.draw import Cells
@@ -91,7 +91,7 @@ class KpiStrip(Drawn):
         return draw.text(card.subtitle, room, look, look.style(card.ink))
 
     def _figure(self, card: Card, room: int, look: Look) -> Cells:
-        value = clipped(printable(card.value), max(room, 0))
+        value = look.clipped(printable(card.value), max(room, 0))
         drawn = draw.text(value, cells(value), look, look.style(Ink.TEXT, bold=True))
         left = room - cells(value)
         long = min(_SPARK, left - 3)

@@ -36,14 +36,15 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "go(-1, 0)", "Left", show=False, id="pages.left"),
-        Binding("right,l", "go(1, 0)", "Right", show=False, id="pages.right"),
-        Binding("up,k", "go(0, -1)", "Up", show=False, id="pages.up"),
-        Binding("down,j", "go(0, 1)", "Down", show=False, id="pages.down"),
+        Binding("left,h", "go(-1, 0)", "Pages before", show=False, id="pages.left"),
+        Binding("right,l", "go(1, 0)", "Next pages", show=False, id="pages.right"),
+        Binding("up,k", "go(0, -1)", "Line above", show=False, id="pages.up"),
+        Binding("down,j", "go(0, 1)", "Line below", show=False, id="pages.down"),
         Binding("home", "edge(0)", "First page", show=False, id="pages.home"),
         Binding("end,G", "edge(1)", "Last page", show=False, id="pages.end"),
-        Binding("enter", "open", "Open", id="pages.open"),
-    ]
+        Binding("enter", "open", "Open", id="pages.open",
+                tooltip="Replay for what these pages hold: their contents"),
+    ]  # fmt: skip
 
     class Said(Message):
         """What a map says names the map and the pages, by index, both included."""
@@ -74,6 +75,7 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
     ) -> None:
         """A map of no pages yet."""
         super().__init__(name=name, id=id, classes=classes)
+        self._title = ""
         self._states = b""
         self._kinds: Sequence[Colour] = ()
         self._extent: Callable[[int], str] | None = None
@@ -96,7 +98,7 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
         self._states, self._kinds, self._extent = states, kinds, extent
         self._page = min(self._page, max(len(states) - 1, 0))
         self._drawn_for = None
-        self.border_title = Content(printable(title))
+        self._title = printable(title)
         self._say_size()
         self.refresh()
 
@@ -169,13 +171,18 @@ class PageMap(Drawn, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _say_size(self) -> None:
+        self.border_title = Content(self._title)
+        self.border_subtitle = None
         if not self.is_mounted or not self._states:
-            self.border_subtitle = None
             return
         pages = self.pages_per_cell
         extent = f" ({self._extent(pages)})" if self._extent else ""
         plural = "s" if pages > 1 else ""
-        self.border_subtitle = Content(f"1 cell = {pages} page{plural}{extent}")
+        told = f"1 cell = {pages} page{plural}{extent}"
+        if self.styles.border_bottom[0]:
+            self.border_subtitle = Content(told)
+        else:
+            self.border_title = Content(f"{self._title}, {told}")
 
     def drawn_line(self, y: int, look: Look) -> Strip:
         """One row of cells."""

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from analyzer.report.cells import cells, clipped, padded
+from analyzer.report.cells import cells, padded
 from analyzer.report.escape import printable
 from tui import draw
 from tui.draw import Cells
@@ -148,7 +148,7 @@ def margin_of(figure: str | None, margin: int, look: Look) -> Cells:
     if not margin:
         return []
     room = margin - 1
-    shown = padded(clipped(figure or "", room), room, right=True)
+    shown = padded(look.clipped(figure or "", room), room, right=True)
     axis = look.glyph(Glyph.AXIS_TICK if figure else Glyph.AXIS)
     return [Segment(shown, look.style(Ink.DIM)), Segment(axis, look.style(Ink.LINE))]
 

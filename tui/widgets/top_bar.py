@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from textual.strip import Strip
 from textual.widget import Widget
 
-from analyzer.report.cells import clipped
 from analyzer.report.escape import printable
 from tui.draw import Slice, stacked
 from tui.look import Glyph, Ink, look_of
 from tui.widgets.line import Line
 
 _WIDE = 100
+_LOW = 20
+"""Lines below which the screen has no scrubber."""
+_NAMED = 60
+"""Cells from which on the sides have names."""
 _LONGEST = 24
 """Cells of a variant's name in its chip."""
 
@@ -29,6 +32,8 @@ class Heading:
     """Seconds since the job began."""
     a: str = ""
     b: str = ""
+    moment: str = ""
+    """The pass looked at, for screens too low for a scrubber."""
     alarm: str = ""
     """A chip of its own: the file has changed, a result is partial."""
 
@@ -51,20 +56,22 @@ class TopBar(Widget):
     def render_line(self, y: int) -> Strip:  # noqa: ARG002
         width = self.size.width
         right = self._right(width)
-        left = self._brand(width)
+        left = self._brand(width, width - right.width)
         for fact in self._heading.facts:
             piece = f"  {fact}"
             if left.width + len(piece) + right.width + 2 <= width:
                 left.add(piece, Ink.MUTED)
         return left.strip(width, right)
 
-    def _brand(self, width: int) -> Line:
+    def _brand(self, width: int, room: int) -> Line:
         look = look_of(self)
         line = Line(look)
         name = " ksm-analyze " if width >= _WIDE else " "
         line.add(f" {look.glyph(Glyph.BRAND)}{name}", Ink.GROUND, Ink.ACCENT, bold=True)
-        room = max(width // 3, 12)
-        return line.add(f" {clipped(printable(self._heading.title), room)}", bold=True)
+        room = max(min(width // 3, room - line.width - 2), 4)
+        return line.add(
+            f" {look.clipped(printable(self._heading.title), room)}", bold=True
+        )
 
     def _right(self, width: int) -> Line:
         look, heading = look_of(self), self._heading
@@ -72,6 +79,8 @@ class TopBar(Widget):
         if heading.alarm:
             line.add(f" {printable(heading.alarm)} ", Ink.GROUND, Ink.WARNING)
             line.add(" ")
+        if heading.moment and self.screen.size.height < _LOW:
+            line.add(f" {heading.moment} ", Ink.CURSOR, bold=True)
         if heading.job:
             self._job(line, width)
         for letter, name, ink in (
@@ -81,13 +90,15 @@ class TopBar(Widget):
             if not name or (width < _WIDE and heading.job):
                 continue
             line.add(f" {letter} ", Ink.GROUND, ink, bold=True)
-            shown = clipped(printable(name), min(_LONGEST, width // 6))
+            if width < _NAMED:
+                continue
+            shown = look.clipped(printable(name), min(_LONGEST, width // 6))
             line.add(f" {shown} ", Ink.TEXT, Ink.PANEL)
         return line
 
     def _job(self, line: Line, width: int) -> None:
         look, heading = look_of(self), self._heading
-        name = clipped(printable(heading.job), max(width // 5, 8))
+        name = look.clipped(printable(heading.job), max(width // 5, 8))
         line.add(f" {look.glyph(Glyph.RUNNING)} {name} ", Ink.CURSOR)
         bar = 12 if width >= 140 else 6
         parts = [Slice(round(heading.done * 1000), Ink.CURSOR)]

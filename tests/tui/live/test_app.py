@@ -442,6 +442,38 @@ def test_copy_and_export(tmp_path: Path) -> None:
     run(test)
 
 
+def test_in_ascii_no_cell_is_anything_else() -> None:
+    async def test() -> None:
+        app = LiveApp(interval=NEVER, plain=True)
+        for size in SIZES:
+            async with shown(app, size) as pilot:
+                assert "\n".join(text(app)).isascii()
+                for key in ("c", "question_mark"):
+                    await pilot.press(key)
+                    await pilot.pause()
+                    assert "\n".join(text(app)).isascii()
+                    await pilot.press("escape")
+            app = LiveApp(interval=NEVER, plain=True)
+
+    run(test)
+
+
+def test_columns_that_are_chosen_have_a_mark() -> None:
+    async def test() -> None:
+        app = LiveApp(interval=NEVER)
+        async with shown(app) as pilot:
+            await pilot.press("c")
+            await pilot.pause()
+            before = sum(line.count("[x]") for line in text(app))
+            await pilot.press("space")
+            await pilot.pause()
+            lines = text(app)
+            assert sum(line.count("[x]") for line in lines) == before - 1
+            assert any("[ ]" in line for line in lines)
+
+    run(test)
+
+
 def test_every_key_of_the_help_is_bound() -> None:
     async def test() -> None:
         app = LiveApp(interval=NEVER)
@@ -449,7 +481,11 @@ def test_every_key_of_the_help_is_bound() -> None:
             await pilot.press("question_mark")
             await pilot.pause()
             helped = "\n".join(text(app))
-            for words in ("Look more often", "Pause, and go on", "Only marked"):
+            for words in (
+                "Look more often",
+                "Pause, and go on",
+                "List marked rows only",
+            ):
                 assert words in helped
             # What the other app has, this one has not.
             assert "Bookmark" not in helped

@@ -221,7 +221,7 @@ def test_a_replay_is_cancelled_and_begun_again(start: Start, endless: Path) -> N
     with start(endless) as terminal:
         worker = replaying(terminal)
         terminal.press("ctrl+x")
-        terminal.wait_for("cancelled", "R tries again")
+        terminal.wait_for("cancelled", "R begins again")
         eventually(lambda: not Path(f"/proc/{worker}").exists(), "its end")
         terminal.press("R")
         assert replaying(terminal) != worker

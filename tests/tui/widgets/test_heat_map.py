@@ -139,9 +139,11 @@ def test_columns_have_names_if_all_can_be_read_else_numbers():
 
     async def act(pilot):
         await resized(pilot, 120, 24)
+        assert "workload-0 workload-1" in lines(shown)[0]
+        await resized(pilot, 79, 24)
         assert lines(shown)[0].split()[3:8] == ["01", "02", "03", "04", "05"]
         shown.focus()
-        await pilot.press(*["plus"] * 4)
+        await pilot.press(*["plus"] * 6)
         assert "workload-0  workload-1" in lines(shown)[0]
         await pilot.press(*["minus"] * 10)
         assert lines(shown)[0].split()[3:6] == ["01", "03", "05"]
