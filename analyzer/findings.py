@@ -135,6 +135,9 @@ def _enough_by_pass(result: ReplayResult) -> Iterator[Finding]:
     if reached is None or reached == len(merged):
         return
     until, last = int(merged[reached - 1]), int(merged[-1])
+    # Where pages have gone since, more was merged once than there is in the end.
+    if until > last:
+        return
     yield Finding(
         kind=Kind.ENOUGH_BY_PASS,
         subject=str(reached),
@@ -148,7 +151,7 @@ def _enough_by_pass(result: ReplayResult) -> Iterator[Finding]:
         },
         place=Place(View.TIME, reached),
         good=None,
-        weight=max(last - until, 0) * PAGE_SIZE,
+        weight=(last - until) * PAGE_SIZE,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from textual import on, work
 from textual.actions import SkipAction
 from textual.app import App, ComposeResult
+from textual.command import CommandPalette
 from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
@@ -314,7 +315,9 @@ class KsmApp(App[int]):
         if self.session.result is None:
             return
         self._view = name
-        while len(self.screen_stack) > 1:
+        from tui.views.process import Process
+
+        while isinstance(self.screen, Process):
             # A process that is drilled into lies over the views.
             await self.pop_screen()
         body = self.body
@@ -622,6 +625,11 @@ class KsmApp(App[int]):
             widget.refresh()
         for pane in self.screen.query(Prose):
             pane.write()
+
+    def action_command_palette(self) -> None:
+        """One at a time, and without a name: the last may not be quite gone yet."""
+        if not any(isinstance(lying, CommandPalette) for lying in self.screen_stack):
+            self.push_screen(CommandPalette())
 
     def action_help(self) -> None:
         self.push_screen(Help(self.screen.focused, self.view))
