@@ -24,6 +24,19 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PROGRAM: Final = ["-P", "-c", "from analyzer.cli import main; main()"]
 """What the installed command does, with whatever interpreter runs the tests."""
 
+SIZES: Final = [(200, 60), (120, 40), (80, 24), (60, 18), (40, 12)]
+
+VIEWS: Final = {
+    "1": "Saved",
+    "2": "▸",
+    "3": "saved in the row",
+    "4": "digest",
+    "5": "pages by state",
+    "6": "variant",
+    "7": "nothing to compare",
+}
+"""The key of each view → words that are seen there and not in the one before."""
+
 PATIENCE: Final = 60.0
 """Seconds that words are waited for; machines of tests are slow at times."""
 
@@ -389,11 +402,13 @@ class Terminal:
         self.code = code if code >= 0 else 128 - code
 
 
-def eventually(holds: Callable[[], Any], what: str) -> None:
+def eventually(
+    holds: Callable[[], Any], what: str, seen: Callable[[], str] = str
+) -> None:
     """Look again and again until *holds*, whether or not anything still runs."""
     end = time.perf_counter() + PATIENCE
     while not holds():
-        assert time.perf_counter() < end, f"no sign of {what}"
+        assert time.perf_counter() < end, f"no sign of {what}:\n{seen()}"
         time.sleep(0.01)
 
 

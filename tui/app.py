@@ -190,7 +190,7 @@ class KsmApp(App[int]):
             opening.begin()
         self.session.variants = []
         self.session.a = self.session.b = None
-        self.error = None
+        self.error = self.log_file = None
         self._stamps = {path: _stamp(path) for path in self.paths}
         for path in self.paths:
             try:
@@ -299,11 +299,12 @@ class KsmApp(App[int]):
             self._view = name
             self.query_one(Tabs).show(name)
             return
-        self._go_to_view(name)
+        self.go_to_view(name)
 
     @work(group="go")
-    async def _go_to_view(self, name: str) -> None:
-        await self.go(name)
+    async def go_to_view(self, name: str, find: str = "") -> None:
+        """`go`, for those in a view: who waits for a view cannot be taken away."""
+        await self.go(name, find)
 
     async def go(self, name: str, find: str = "") -> None:
         """Go to a view, and there to the row called *find*."""
@@ -311,6 +312,8 @@ class KsmApp(App[int]):
             await self._go(name, find)
 
     async def _go(self, name: str, find: str) -> None:
+        if self.session.result is None:
+            return
         self._view = name
         from tui.views.process import Process
 
@@ -520,10 +523,13 @@ class KsmApp(App[int]):
 
     @work(group="go", exclusive=True)
     async def _reload(self) -> None:
-        for view in list(self.body.children):
-            if view.id != Opening.NAME:
-                await view.remove()
-        self.body.current = Opening.NAME
+        async with self._going:
+            while len(self.screen_stack) > 1:
+                await self.pop_screen()
+            self.body.current = Opening.NAME
+            for view in list(self.body.children):
+                if view.id != Opening.NAME:
+                    await view.remove()
         self.open_all()
 
     # Finding.

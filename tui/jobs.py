@@ -103,7 +103,8 @@ class Job:
                 self._process.terminate()
 
     async def end(self) -> None:
-        """See to it that the process is gone."""
+        """See to it that the process is gone; it is not missed."""
+        self._cancelled = True
         process = self._process
         if process is None or process.returncode is not None:
             return

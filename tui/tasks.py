@@ -113,6 +113,7 @@ class Tasks:
             self._ended(task, Progress.CANCELLED)
 
     async def _hear(self, task: Task, message: dict[str, Any]) -> None:
+        """Only what can be looked at is told; how far a task is, one sees from it."""
         variant = task.variant
         task.stage = message.get("stage", task.stage)
         task.done = message.get("done_part", task.done)
@@ -121,15 +122,16 @@ class Tasks:
         if "part" in message and task.at is None:
             variant.found = await load(message)
             variant.partial = True
+            self._changed(task)
         elif "done" in message:
             self._take(task, await load(message))
+            self._changed(task)
         elif "error" in message:
             error = refusal(message)
             if task.at is None:
                 variant.error, variant.hint = str(error), error.hint or ""
             self._ended(task, Progress.FAILED)
             self._failed(task, error, message.get("stderr", ""))
-        self._changed(task)
 
     def _take(self, task: Task, found: Found) -> None:
         variant = task.variant

@@ -7,6 +7,7 @@ far. What it computes goes into files; it ends when its parent does.
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -26,6 +27,9 @@ _BEAT: Final = 0.1
 def main() -> int:
     """Carry out the order on stdin; what went wrong is a line like any other."""
     os.nice(_NICENESS)
+    # The screen hears these too, and ends this process or leaves it to tidy up.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     order = json.loads(sys.stdin.readline())
     asked = threading.Event()
     threading.Thread(target=_listen, args=(asked, order["folder"]), daemon=True).start()

@@ -77,7 +77,7 @@ def command(files: tuple[Path, ...], **options: Any) -> int:
     """
     for path in files:
         _check(path)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError(
             "view draws on a terminal, and this is none", "ksm-analyze replay prints"
         )

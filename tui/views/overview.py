@@ -1,6 +1,7 @@
 """Is it worth it here, and why: the figures, the course, who saves, what stands out."""
 
 from functools import partial
+from operator import is_
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,7 +14,7 @@ from analyzer.report.columns import derived
 from analyzer.report.summary import nothing_offered
 from analyzer.report.units import count_text
 from tui.draw import Slice, gapped
-from tui.look import Ink, Look, State
+from tui.look import Ink, Look, State, look_of
 from tui.session import Session
 from tui.sheet import Sheet, columns_of
 from tui.views.cards import cards
@@ -33,6 +34,7 @@ from tui.widgets.timeline import Timeline
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
     from analyzer.moment import Moment
+    from analyzer.result import ReplayResult
 
 
 class Overview(TableView):
@@ -69,6 +71,8 @@ class Overview(TableView):
         super().__init__(session)
         self._expression: Expression | None = None
         self._of: object = None
+        self._detail_of: tuple[ReplayResult | None, ...] = (None, None)
+        self._detail_drawn: object = None
 
     def compose(self) -> ComposeResult:
         moment = self.session.moment
@@ -135,19 +139,19 @@ class Overview(TableView):
         home(self).go_to(event.index)
 
     @on(Grid.Opened)
-    async def _opened(self, event: Grid.Opened) -> None:
-        await home(self).go("workloads", str(event.key))
+    def _opened(self, event: Grid.Opened) -> None:
+        home(self).go_to_view("workloads", str(event.key))
 
     @on(HeatMap.Opened)
-    async def _sharing(self) -> None:
-        await home(self).go("sharing")
+    def _sharing(self) -> None:
+        home(self).go_to_view("sharing")
 
     @on(Findings.Opened)
-    async def _finding(self, event: Findings.Opened) -> None:
+    def _finding(self, event: Findings.Opened) -> None:
         place = event.finding.place
         if place.view == "time" and isinstance(place.key, int):
             home(self).go_to(place.key - 1)
-        await home(self).go(str(place.view), str(place.key))
+        home(self).go_to_view(str(place.view), str(place.key))
 
     def _label(self, index: int) -> str:
         course = self.session.course
@@ -192,6 +196,13 @@ class Overview(TableView):
         assert found is not None
         assert result is not None
         heat, said = self.query_one(HeatMap), self.query_one(Findings)
+        entitled(heat, "who shares with whom", self.notice())
+        # Both are of the end, so that most steps of the pass cursor leave them alone.
+        of = found.result, result
+        drawn = self.session.unit, look_of(self), heat.display
+        if drawn == self._detail_drawn and all(map(is_, of, self._detail_of)):
+            return
+        self._detail_of, self._detail_drawn = of, drawn
         if heat.display:
             matrix = Matrix(found.result.pairs, Order.SAVED, None)
             heat.set(
@@ -203,7 +214,6 @@ class Overview(TableView):
                 self.session.amount,
                 tight=partial(tight_amount, self.session),
             )
-            entitled(heat, "who shares with whom", self.notice())
         said.show(findings(result))
         entitled(said, "findings", "of the end")
         subtitled(said, "enter shows")

@@ -1,5 +1,6 @@
 """Who shares with whom: a matrix of workloads, and a pane about a pair of them."""
 
+from collections import defaultdict
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
@@ -59,6 +60,9 @@ class Matrix:
                 "workload", "other", "pages_saved", "contents"
             ).iter_rows()
         }
+        self._totals: dict[str, int] = defaultdict(int)
+        for (row, _), (saved, _) in self._cells.items():
+            self._totals[row] += saved
         names = dict.fromkeys(name for pair in self._cells for name in pair)
         shown = [name for name in names if kept is None or name in kept or not name]
         self.names = self._ordered(shown, order)
@@ -73,9 +77,7 @@ class Matrix:
 
     def total(self, row: str) -> int:
         """What the workload saves of non-zero pages."""
-        return sum(
-            saved for (name, _), (saved, _) in self._cells.items() if name == row
-        )
+        return self._totals.get(row, 0)
 
     def split(self, row: str) -> Split:
         """What a workload saves with itself, and because of others."""
@@ -83,9 +85,8 @@ class Matrix:
         return Split(max(itself, 0), max(self.total(row) - itself, 0))
 
     def _ordered(self, names: list[str], order: Order) -> list[str]:
-        totals = {name: self.total(name) for name in names}
         # What is left over is no workload: it stays last.
-        names = sorted(names, key=lambda name: (not name, -totals[name], name))
+        names = sorted(names, key=lambda name: (not name, -self.total(name), name))
         if order is Order.NAME:
             return sorted(names, key=lambda name: (not name, name))
         if order is Order.CLUSTER:

@@ -70,8 +70,11 @@ class Workloads(TableView):
         moment = self.session.moment
         if moment is None:
             return
-        self._tree = Tree(self.session, moment, self._expression, self._grouping)
-        self.main().show(self._tree)
+        self._show(Tree(self.session, moment, self._expression, self._grouping))
+
+    def _show(self, tree: Tree) -> None:
+        self._tree = tree
+        self.main().show(tree)
         self._say_where()
         self._tell()
 
@@ -86,7 +89,7 @@ class Workloads(TableView):
         if found is not None:
             # Stays when the filter goes: n then finds what it showed.
             self.main().match = found.__contains__
-        self.look_at()
+        self._show(tree)
         if expression is None:
             return ""
         listed, of = tree.matching()

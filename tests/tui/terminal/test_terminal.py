@@ -6,24 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terminal import Terminal, eventually
+from terminal import SIZES, VIEWS, Terminal, eventually
 
 from tui.keys import all_keys, shown_keys
 
 Start = Callable[..., Terminal]
-
-SIZES = [(200, 60), (120, 40), (80, 24), (60, 18), (40, 12)]
-
-VIEWS = {
-    "1": "Saved",
-    "2": "▸",
-    "3": "saved in the row",
-    "4": "digest",
-    "5": "pages by state",
-    "6": "variant",
-    "7": "nothing to compare",
-}
-"""The key of each view → words that are seen there and not in the one before."""
 
 PRESSED = {shown_keys(name): name for name in (
     "up", "down", "left", "right", "pageup", "pagedown", "home", "end", "enter",
@@ -34,7 +21,8 @@ PRESSED = {shown_keys(name): name for name in (
 )}  # fmt: skip
 """What the help calls a key → Textual's name of it."""
 
-NOT_PRESSED = {"app.quit", "app.interrupt", "app.suspend"}
+NOT_PRESSED = {"app.quit", "app.interrupt", "app.suspend", "jobs.reload"}
+"""What ends it, or takes the view away that the next key is meant for."""
 
 
 def walk(terminal: Terminal) -> None:
@@ -108,7 +96,12 @@ def test_every_key_of_the_help_is_survived(start: Start, capture: Path) -> None:
                 terminal.press(key, "escape", "escape")
             terminal.press("question_mark")
             terminal.wait_for("esc closes")
-            terminal.press("escape", "escape")
+            terminal.press("escape")
+            terminal.wait_until(
+                lambda: "esc closes" not in terminal.screen.text(), "its end"
+            )
+        terminal.press("R")
+        terminal.wait_for(VIEWS["7"])
         terminal.press("q")
         assert terminal.wait_for_end() == 0, terminal.screen.text()
         terminal.assert_restored()
@@ -222,3 +215,16 @@ def test_no_worker_outlives_a_screen_that_is_killed(
         terminal.kill(signal.SIGKILL)
         assert terminal.wait_for_end() == 128 + signal.SIGKILL
         assert_gone([worker], home)
+
+
+def test_a_replay_is_cancelled_and_begun_again(start: Start, endless: Path) -> None:
+    with start(endless) as terminal:
+        worker = replaying(terminal)
+        terminal.press("ctrl+x")
+        terminal.wait_for("cancelled", "R begins again")
+        eventually(lambda: not Path(f"/proc/{worker}").exists(), "its end")
+        terminal.press("R")
+        assert replaying(terminal) != worker
+        terminal.press("q")
+        assert terminal.wait_for_end() == 0
+        terminal.assert_restored()
