@@ -40,7 +40,7 @@ ROWS: Final = (
     ("general_profit", "general_profit", 1),
     ("pages_unshared", "pages_unshared", -1),
     ("ksmd CPU, est.", "cpu_ppm", -1),
-    ("90 % after, est.", "time_to_90_ns", -1),
+    ("90% after, est.", "time_to_90_ns", -1),
 )
 """Title, figure of `Comparison.totals`, which sign of a change is good."""
 
@@ -435,7 +435,7 @@ _VARIANTS: Final = [
     Column("name", "variant", 20, 0, flex=2, right=False, sortable=False),
     Column("saved", "saved", 10, 1, sortable=False),
     Column("cpu", "CPU est.", 8, 2, sortable=False),
-    Column("reached", "90 % est.", 9, 3, sortable=False),
+    Column("reached", "90% est.", 9, 3, sortable=False),
     Column("course", "course", 14, 4, flex=1, right=False, sortable=False,
            pictorial=True),
     Column("profit", "profit", 10, 5, sortable=False),
