@@ -28,7 +28,7 @@ _UNITS: Final[Mapping[str, str]] = {
     "sleep_millisecs": "ms",
     "max_page_sharing": "mappings",
     "stable_node_chains_prune_millisecs": "ms",
-    "advisor_max_cpu": "% of a CPU",
+    "advisor_max_cpu": "% CPU",
     "advisor_target_scan_time": "s",
 }
 _SWITCH: Final = ("off", "on")

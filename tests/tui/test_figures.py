@@ -34,6 +34,7 @@ from analyzer.report.units import (
 from traces.schema import PAGE_SIZE
 from tui.look import State
 from tui.session import Unit
+from tui.views.figures import change_words
 from tui.views.findings import Findings
 from tui.views.prose import Prose
 from tui.widgets.composition import Composition
@@ -340,7 +341,7 @@ def check_cards(view: Any, told: Told) -> None:
         scanned = last["pages_scanned"] - before["pages_scanned"]
         skipped = last["pages_skipped"] - before["pages_skipped"]
         assert cards["ksmd CPU, est."].subtitle == (
-            f"{count_text(scanned)} + {count_text(skipped)} skip"
+            f"scan {count_text(scanned)} skip {count_text(skipped)}"
         )
 
 
@@ -383,7 +384,9 @@ async def check_workloads(view: Any, told: Told, end: Told) -> None:
             assert row["process"] == which[0]
             texts = {name: text for name, text in texts.items() if text}
             assert {"pages", "pages_saved", "ksm_merging_pages"} <= texts.keys()
-            assert texts["name"] == (row["name"] or f"[{row['kind']}]")
+            start = row["start_vpn"] * PAGE_SIZE
+            told_name = row["name"] or f"[{row['kind']}] {start:x}"
+            assert texts["name"] == told_name
             check_row(texts, row, end)
     assert seen_processes == len(told.processes)
     for key in (("group", next(iter(told.workloads))), ("process", 0)):
@@ -519,7 +522,7 @@ async def check_contents(view: Any, told: Told, end: Told) -> None:
         ]
         assert of, (lines, holder)
         assert f" {count_text(holder['copies'])} " in of[0]
-        assert f"{count_text(holder['processes'])} procs" in of[0]
+        assert f" {count_text(holder['processes'])} process" in of[0]
 
 
 async def check_time(view: Any, told: Told, _: Told) -> None:
@@ -642,3 +645,9 @@ VIEWS: dict[str, Any] = {
     "time": check_time,
     "what_if": check_what_if,
 }
+
+
+def test_a_change_of_ksmd_cpu_is_told_in_points() -> None:
+    unasked: Any = None
+    assert change_words(unasked, "cpu_ppm", -17_000) == "-1.7 points"
+    assert change_words(unasked, "cpu_ppm", 4_000) == "+0.4 points"

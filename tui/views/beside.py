@@ -20,7 +20,7 @@ ROWS: Final = (
     ("general_profit", "general_profit", 1),
     ("pages_unshared", "pages_unshared", -1),
     ("ksmd CPU, est.", "cpu_ppm", -1),
-    ("90 % after, est.", "time_to_90_ns", -1),
+    ("90% after, est.", "time_to_90_ns", -1),
 )
 """Title, figure of `Comparison.totals`, which sign of a change is good."""
 

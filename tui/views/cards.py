@@ -67,7 +67,7 @@ def _cpu(moment: "Moment", course: "pl.DataFrame") -> Card:
     share = moment.cpu_ns / moment.time_ns if moment.time_ns else 0.0
     last = course.row(-1, named=True)
     scanned, skipped = last["scan_scanned"], last["scan_skipped"]
-    told = f"{count_text(scanned)} + {count_text(skipped)} skip"
+    told = f"scan {count_text(scanned)} skip {count_text(skipped)}"
     history = course["cpu_share"].fill_null(0).to_list()
     return Card(
         "ksmd CPU, est.", percent_text(share), told, Ink.WARNING, history, "CPU est."

@@ -34,7 +34,7 @@ CARDS = (
     ("zero", "", "pages_saved_zero", 1),
     ("general_profit", "profit", "general_profit", 1),
     ("ksmd CPU, est.", "CPU est.", "cpu_ppm", -1),
-    ("90 % after, est.", "90 % est.", "time_to_90_ns", -1),
+    ("90% after, est.", "90% est.", "time_to_90_ns", -1),
 )
 """Title, the same shorter, figure of `Comparison.totals`, and which sign of a change
 is good."""

@@ -196,10 +196,12 @@ def _about(
     page.line(f"{count_text(copies)} copies save {session.amount(saved)}").gap()
     rows = holders.sort("copies", "workload", descending=[True, False]).head(_HOLDERS)
     for row in rows.iter_rows(named=True):
+        holding = row["processes"]
+        noun = "process" if holding == 1 else "processes"
         page.row(
             row["workload"] or "(none)",
             count_text(row["copies"]),
-            (row["kind"], f"{count_text(row['processes'])} procs"),
+            (row["kind"], f"{count_text(holding)} {noun}"),
             named=24,
         )
     left = holders.height - rows.height

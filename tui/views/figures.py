@@ -38,6 +38,9 @@ def change_words(session: Session, name: str, delta: int | None) -> str:
     sign, more = "+" if delta > 0 else "-", abs(delta)
     if name in _BYTES:
         return f"{sign}{bytes_text(more)}"
+    if name == "cpu_ppm":
+        # The share of a share would read as -77% elsewhere on the screen.
+        return f"{sign}{more / 10_000:.1f} points"
     return f"{sign}{figure_words(session, name, more)}"
 
 

@@ -298,7 +298,7 @@ _COLUMNS: Final = [
     Column("pages", "size", 9, 3),
     Column("pages_saved", "saved", 9, 1),
     Column("share_saved", "saved%", 7, 5),
-    Column("ribbon", "pages in order", 20, 2, flex=3, right=False,
+    Column("ribbon", "pages in order", 16, 2, flex=3, right=False,
            sortable=False, pictorial=True),
     Column("pages_saved_zero", "zero", 9, 6),
     Column("ksm_merging_pages", "merging", 8, 7),

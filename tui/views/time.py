@@ -11,10 +11,11 @@ from analyzer.report.units import (
     percent_text,
     profit_text,
 )
-from tui.look import Ink
+from tui.look import Ink, State
 from tui.views.states import COURSE
 from tui.views.view import View, home, titled
 from tui.widgets.chart import AreaChart, Layer
+from tui.widgets.composition import Composition, Part
 from tui.widgets.lane import Lane
 from tui.widgets.timeline import Timeline
 
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
 
 _PPM = 1_000_000
+_LEGEND = {
+    State.SAVED: ("non-zero", 0),
+    State.ZERO: ("zero", 0),
+    State.KEPT: ("kept", 1),
+    State.UNSHARED: ("unshared", 0),
+    State.VOLATILE: ("volatile", 0),
+    State.UNSCANNED: ("not scanned", 2),
+}
+"""State → what it is called beside the others, and how soon it gives way to them."""
 
 
 class Time(View):
@@ -33,16 +43,18 @@ class Time(View):
     SCOPED_CSS = False
     DEFAULT_CSS = """
     Time { layout: vertical; }
+    Time > Composition { height: 2; }
     Time > AreaChart { height: 1fr; }
     Time > Vertical { height: auto; }
     .-tall Time Lane { height: 4; }
     .-short Time .lane-2, .-narrow Time .lane-2 { display: none; }
-    .-tiny Time > Vertical { display: none; }
+    .-tiny Time > Composition, .-tiny Time > Vertical { display: none; }
     """
 
     def compose(self) -> ComposeResult:
         course = self.session.course
         assert course is not None
+        yield Composition()
         chart = AreaChart(self.session.amount, self._label)
         yield titled(chart, "pages by state over full scans", "← → scrub")
         with titled(Vertical(), "ksmd"):
@@ -63,6 +75,7 @@ class Time(View):
         chart.set(
             layers, most=self.session.pages_offered, formatter=self.session.amount
         )
+        self.query_one(Composition).set(self._parts(course))
         for lane in self.query(Lane):
             lane.set(_values(course, lane.name or ""))
         for timeline in self.query(Timeline):
@@ -84,6 +97,16 @@ class Time(View):
     def _scrubbed(self, event: Timeline.Scrubbed) -> None:
         home(self).go_to(event.index)
 
+    def _parts(self, course: "pl.DataFrame") -> list[Part]:
+        """What the colours of the chart stand for, and how much it is at the pass."""
+        pages = course.row(self.session.at, named=True)
+        parts = []
+        for state, column in COURSE.items():
+            label, rank = _LEGEND[state]
+            amount = self.session.amount(pages[column])
+            parts.append(Part(label, pages[column], amount, state, rank))
+        return parts
+
     def _label(self, index: int) -> str:
         course = self.session.course
         assert course is not None
@@ -95,7 +118,7 @@ def _lanes() -> list[Lane]:
     return [
         Lane("pages scanned in the pass", Ink.ACCENT, count_text,
              name="scan_scanned"),
-        Lane("ksmd CPU, estimated", Ink.WARNING, _share, name="cpu_ppm"),
+        Lane("ksmd CPU in the pass, estimated", Ink.WARNING, _share, name="cpu_ppm"),
         Lane("skipped by smart_scan in the pass", Ink.MUTED, count_text,
              name="scan_skipped"),
         Lane("general_profit", Ink.GAIN, profit_text, name="general_profit"),

@@ -11,6 +11,7 @@ from analyzer.grouping import grouped
 from analyzer.report.cells import cells
 from analyzer.report.columns import derived
 from analyzer.report.escape import printable
+from traces.schema import PAGE_SIZE
 from tui.draw import Cells, Slice, gapped
 from tui.look import Ink, Look, State
 from tui.session import Session
@@ -167,7 +168,12 @@ class Tree(Source):
             return _words(
                 [(pid, Ink.ACCENT, False), (f" {comm}", Ink.TEXT, False)], width, look
             )
-        return _words([(mapping_name(table, row), Ink.MUTED, False)], width, look)
+        words = [(mapping_name(table, row), Ink.MUTED, False)]
+        if not table.value(row, "name"):
+            # Nothing else tells one anonymous mapping from the next.
+            start = table.value(row, "start_vpn") * PAGE_SIZE
+            words.append((f" {start:x}", Ink.DIM, False))
+        return _words(words, width, look)
 
 
 def _groups(moment: "Moment", grouping: str) -> pl.DataFrame:

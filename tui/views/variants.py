@@ -17,7 +17,7 @@ COLUMNS: Final = [
     Column("name", "variant", 20, 0, flex=2, right=False, sortable=False),
     Column("saved", "saved", 10, 1, sortable=False),
     Column("cpu", "CPU est.", 8, 2, sortable=False),
-    Column("reached", "90 % est.", 9, 3, sortable=False),
+    Column("reached", "90% est.", 9, 3, sortable=False),
     Column("course", "course", 14, 4, flex=1, right=False, sortable=False,
            pictorial=True),
     Column("profit", "profit", 10, 5, sortable=False),

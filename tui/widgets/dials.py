@@ -173,7 +173,7 @@ class Dials(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         at = self.scroll_offset.y + y
-        width = self.size.width
+        width = self.scrollable_content_region.width
         look = look_of(self)
         if at >= len(self._dials):
             return Line(look, Ink.GROUND).strip(width)

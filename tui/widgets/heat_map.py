@@ -252,7 +252,7 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
         most = 24 if width >= 140 else 18 if width >= 40 else 9
         wanted = max(longest, cells(self.corner) - digits)
         names = min(wanted, most - 4) + digits + 2
-        side = 0 if not self.summary or width < 70 else 18 if width >= 140 else 10
+        side = 0 if not self.summary or width < 70 else 18 if width >= 140 else 11
         legend = 2 if self.summary and height >= 8 else 0
         room, count = max(width - names - side, 1), max(len(self._names), 1)
         fitting = min(max(room // count, _NARROWEST), _WIDEST_FITTED)
@@ -410,12 +410,12 @@ class HeatMap(Drawn, ScrollView, can_focus=True, inherit_bindings=False):
     def _side(self, row: int, look: Look) -> Cells:
         itself, others = self._splits[row]
         whole = itself + others
-        room = self._plan.side - 7
+        room = self._plan.side - 8
         share = percent_text(others / whole) if whole else NOTHING
         own = look.mixed(State.SAVED, Ink.GROUND, 0.35)
         parts = [Slice(itself, own), Slice(others, Ink.CURSOR)]
         bar = draw.gapped(parts, room, whole, look) if whole else draw.blank(room)
-        return [Segment(" "), *bar, Segment(share.rjust(6), look.style(Ink.MUTED))]
+        return [Segment(" "), *bar, Segment(share.rjust(7), look.style(Ink.MUTED))]
 
     def _legend(self, look: Look) -> Cells:
         least = self._least if self._scale == "log" else 0
