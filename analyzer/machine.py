@@ -378,7 +378,7 @@ class Machine:
             [self.processes[proc].slots for proc in procs] or [np.empty(0, np.int32)]
         )
         sizes = [len(self.processes[proc].slots) for proc in procs]
-        figures = np.zeros((len(procs), 5), np.int64)
+        figures = np.zeros((len(procs), 6), np.int64)
         events.tally(state.where, route, np.cumsum([0, *sizes]), figures)
         for row, proc in zip(figures, procs, strict=True):
             row[:3] += self.processes[proc].start

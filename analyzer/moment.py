@@ -123,13 +123,18 @@ def _profit() -> pl.Expr:
 
 def _with_states(processes: pl.DataFrame) -> pl.DataFrame:
     saved = pl.col("pages_saved_zero") + pl.col("pages_saved_nonzero")
-    merged = pl.col("ksm_merging_pages") + pl.col("ksm_zero_pages")
     waiting = pl.col("pages_unshared") + pl.col("pages_volatile")
-    kept = (merged - saved).clip(0)
+    kept = (_merged() - saved).clip(0)
     return processes.with_columns(
         kept.alias("state_kept"),
         (pl.col("pages") - saved - kept - waiting).clip(0).alias("state_unscanned"),
     )
+
+
+def _merged() -> pl.Expr:
+    """Pages that share a frame now, or that a split gave up."""
+    kernel = pl.col("ksm_merging_pages") + pl.col("ksm_zero_pages")
+    return kernel + pl.col("pages_split")
 
 
 def course(result: ReplayResult) -> pl.DataFrame:
@@ -218,7 +223,7 @@ def _sums(result: ReplayResult) -> pl.DataFrame:
 def _totals() -> list[pl.Expr]:
     figures = {
         "pages": pl.col("pages"),
-        "merged": pl.col("ksm_merging_pages") + pl.col("ksm_zero_pages"),
+        "merged": _merged(),
         "unshared": pl.col("pages_unshared"),
         "volatile": pl.col("pages_volatile"),
         "saved_zero": pl.col("pages_saved_zero"),

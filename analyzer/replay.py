@@ -376,8 +376,9 @@ class Run:
         return counters_of(self.state.totals.tolist())
 
     def per_process(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 5]: rmap_items, merging, zero, unshared, volatile pages."""
-        out = np.zeros((self.host.processes.height, 5), np.int64)
+        """int64[processes, 6]: rmap_items, merging, zero, unshared, volatile and split
+        pages; see `kernel.tally`."""
+        out = np.zeros((self.host.processes.height, 6), np.int64)
         tally(self.state.where, self.starts, out)
         return out
 

@@ -242,6 +242,7 @@ _PROCESS_FIGURES: Final = (
     "ksm_process_profit",
     "pages_unshared",
     "pages_volatile",
+    "pages_split",
     "pages_saved_zero",
     "pages_saved_nonzero",
     "pages_unmerged",
@@ -271,6 +272,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "ksm_zero_pages",
         "pages_unshared",
         "pages_volatile",
+        "pages_split",
     ),
     "process_savings": (
         "full_scans",

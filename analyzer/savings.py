@@ -119,7 +119,7 @@ class Tallies:
         figures: npt.NDArray[np.int64],
         worth: Worth | None = None,
     ) -> None:
-        """Note a pass, each process's figures (int64[processes, 5]) and, where detail
+        """Note a pass, each process's figures (int64[processes, 6]) and, where detail
         is wanted, what they are worth."""
         if worth is not None:
             composed = composition(worth.frames, worth.savings, step.counters)
@@ -167,10 +167,10 @@ class Tallies:
         )
 
     def last(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 5]"""
+        """int64[processes, 6]"""
         if self._figures:
             return self._figures[-1]
-        return np.zeros((self._processes, 5), np.int64)
+        return np.zeros((self._processes, 6), np.int64)
 
 
 def result_of(
@@ -262,10 +262,11 @@ def _processes(
         "ksm_merging_pages": last[:, 1],
         "ksm_zero_pages": last[:, 2],
         "ksm_process_profit": np.array(
-            [process_profit(m, z, i) for i, m, z, _, _ in last.tolist()], np.int64
+            [process_profit(m, z, i) for i, m, z, *_ in last.tolist()], np.int64
         ),
         "pages_unshared": last[:, 3],
         "pages_volatile": last[:, 4],
+        "pages_split": last[:, 5],
         "pages_saved_zero": zero,
         "pages_saved_nonzero": nonzero,
         "pages_unmerged": _per_process(

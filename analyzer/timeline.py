@@ -166,8 +166,9 @@ class Timeline:
         return self.machine.counters()
 
     def per_process(self) -> npt.NDArray[np.int64]:
-        """int64[processes, 5]: rmap_items, merging, zero, unshared, volatile pages."""
-        figures = np.zeros((self.processes.height, 5), np.int64)
+        """int64[processes, 6]: rmap_items, merging, zero, unshared, volatile and split
+        pages; see `kernel.tally`."""
+        figures = np.zeros((self.processes.height, 6), np.int64)
         alive = sorted(self._alive)
         figures[alive] = self.machine.tally([str(process) for process in alive])
         return figures

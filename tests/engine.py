@@ -73,11 +73,11 @@ class Engine:
 
     def unmerged(self, number: int) -> tuple[int, int]:
         """A process's items in the unstable tree, and those in no tree at all."""
-        unshared, volatile = self._figures(number)[3:]
+        unshared, volatile = self._figures(number)[3:5]
         return unshared, volatile
 
     def _figures(self, number: int) -> list[int]:
-        figures = np.zeros((len(self.starts) - 1, 5), np.int64)
+        figures = np.zeros((len(self.starts) - 1, 6), np.int64)
         kernel.tally(self.state.where, self.starts, figures)
         found: list[int] = figures[number].tolist()
         return found

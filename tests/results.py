@@ -219,6 +219,7 @@ def _processes(names: Sequence[str]) -> Any:
             "ksm_process_profit": process_profit(merging, zero, pages),
             "pages_unshared": (pages - zero - merging) * 9 // 10,
             "pages_volatile": pages // 100,
+            "pages_split": 0,
             "pages_saved_zero": zero,
             "pages_saved_nonzero": saved - loss,
             "pages_unmerged": pages - zero - merging,

@@ -29,6 +29,7 @@ from analyzer.engine.totals import (
 )
 
 _PLACED = HAS_ITEM | IN_UNSTABLE | IN_STABLE | ZERO_MAPPED
+_GIVEN_UP = KSM_ZERO | SPLIT_ZERO
 
 
 @jit
@@ -255,9 +256,10 @@ def _holds(state, slot, content, settings):
 @jit
 def tally(where, sequence, starts, out):
     """Count parts of a sequence of slots: rmap_items, merging, zero, unshared,
-    volatile (in neither tree, and not mapping the zero page)."""
+    volatile (in neither tree, and not mapping the zero page), split (on the zero page
+    by the split of their folio alone)."""
     for part in range(len(starts) - 1):
-        items = merging = zero = unshared = volatile = 0
+        items = merging = zero = unshared = volatile = split = 0
         for at in range(starts[part], starts[part + 1]):
             bits = where[sequence[at]]
             items += (bits & HAS_ITEM) >> 2
@@ -265,8 +267,10 @@ def tally(where, sequence, starts, out):
             zero += (bits & KSM_ZERO) >> 5
             unshared += bits & IN_UNSTABLE
             volatile += (bits & _PLACED) == HAS_ITEM
+            split += (bits & _GIVEN_UP) == SPLIT_ZERO
         out[part, 0] = items
         out[part, 1] = merging
         out[part, 2] = zero
         out[part, 3] = unshared
         out[part, 4] = volatile
+        out[part, 5] = split

@@ -49,6 +49,7 @@ from analyzer.engine.totals import (
 _ENDLESS: Final = 1 << 62
 _OUT: Final = np.uint8(255 - IN_UNSTABLE)
 _PLACED: Final = HAS_ITEM | IN_UNSTABLE | IN_STABLE | GONE
+_GIVEN_UP: Final = KSM_ZERO | SPLIT_ZERO
 
 
 @jit
@@ -272,12 +273,13 @@ def tally(
     out: npt.NDArray[np.int64],
 ) -> None:
     """Count each process's items: out[process] = rmap_items, merging, zero, unshared,
-    volatile (in neither tree, and not mapping the zero page).
+    volatile (in neither tree, and not mapping the zero page), split (on the zero page
+    by the split of their folio alone).
 
     *starts* is int64[processes + 1], where each process's items begin.
     """
     for process in range(len(starts) - 1):
-        items = merging = zero = unshared = volatile = 0
+        items = merging = zero = unshared = volatile = split = 0
         for i in range(starts[process], starts[process + 1]):
             bits = where[i]
             items += (bits & HAS_ITEM) >> 2
@@ -285,11 +287,13 @@ def tally(
             zero += (bits & KSM_ZERO) >> 5
             unshared += bits & IN_UNSTABLE
             volatile += (bits & _PLACED) == HAS_ITEM
+            split += (bits & _GIVEN_UP) == SPLIT_ZERO
         out[process, 0] = items
         out[process, 1] = merging
         out[process, 2] = zero
         out[process, 3] = unshared
         out[process, 4] = volatile
+        out[process, 5] = split
 
 
 def full_scan(state: State, pages_to_scan: int, **settings: Any) -> int:

@@ -82,6 +82,7 @@ def _fields() -> Iterator[Field]:
         ("sharing", "pages_sharing"),
         ("unshared", "pages_unshared"),
         ("volatile", "pages_volatile"),
+        ("split", "pages_split"),
         ("scanned", "pages_scanned"),
         ("skipped", "pages_skipped"),
     ):

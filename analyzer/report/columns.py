@@ -140,6 +140,7 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "pages_sharing": Column("sharing", Unit.COUNT, adds_up=False),
     "pages_unshared": Column("unshared", Unit.COUNT),
     "pages_volatile": Column("volatile", Unit.COUNT),
+    "pages_split": Column("split", Unit.COUNT),
     "stable_node_chains": Column("chains", Unit.COUNT, adds_up=False),
     "stable_node_dups": Column("dups", Unit.COUNT, adds_up=False),
     "rmap_items": Column("rmap_items", Unit.COUNT, adds_up=False),
