@@ -189,9 +189,10 @@ def span(at: int, width: int, count: int) -> tuple[int, int]:
 
 
 def last_of(at: int, width: int, count: int) -> int:
-    """The last of *count* moments in column *at*; the ends are at both ends."""
+    """The moment that column *at* of *width* shows, of *count*: each moment has as many
+    columns as another, or the last of those that share a column has it."""
     if count <= width:
-        return at * (count - 1) // (width - 1) if width > 1 else count - 1
+        return at * count // width
     return (at + 1) * count // width - 1
 
 

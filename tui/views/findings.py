@@ -40,14 +40,15 @@ class Findings(VerticalScroll, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self._findings: Sequence[Finding] = ()
+        self._limits: Sequence[str] = ()
         self._at = 0
 
     def compose(self) -> ComposeResult:
         yield Static(Text(""))
 
-    def show(self, found: Sequence[Finding]) -> None:
-        """Show *found* from now on."""
-        self._findings = found
+    def show(self, found: Sequence[Finding], limits: Sequence[str] = ()) -> None:
+        """Show *found* from now on, and beneath it what no figure can tell."""
+        self._findings, self._limits = found, limits
         self._at = min(self._at, max(len(found) - 1, 0))
         self._draw()
 
@@ -72,7 +73,11 @@ class Findings(VerticalScroll, can_focus=True):
             chosen = self.has_focus and at == self._at
             text.append_text(_drawn(finding, chosen, look)).append("\n")
         if not self._findings:
-            text.append("nothing stands out", look.style(Ink.DIM))
+            text.append("nothing stands out\n", look.style(Ink.DIM))
+        for limit in self._limits:
+            text.append("! ", look.style(Ink.WARNING, bold=True))
+            text.append(f"{limit}\n", look.style(Ink.DIM))
+        text.rstrip()
         self.query_one(Static).update(text)
 
 

@@ -11,8 +11,8 @@ from textual.containers import Horizontal
 
 from analyzer.findings import findings
 from analyzer.report.columns import derived
-from analyzer.report.summary import nothing_offered
-from analyzer.report.units import count_text
+from analyzer.report.summary import limits, nothing_offered
+from analyzer.report.units import count_text, pages_text
 from tui.draw import Slice, gapped
 from tui.look import Ink, Look, State, look_of
 from tui.session import Session
@@ -214,7 +214,7 @@ class Overview(TableView):
                 self.session.amount,
                 tight=partial(tight_amount, self.session),
             )
-        said.show(findings(result))
+        said.show(findings(result), [*_by_split(result), *limits(result)])
         entitled(said, "findings", "of the end")
         subtitled(said, "enter shows")
 
@@ -249,6 +249,14 @@ class _Sheet(Sheet):
             Slice(self.table.value(key, "pages_saved_zero"), State.ZERO),
         ]
         return gapped(slices, width, max(most, 1), look)
+
+
+def _by_split(result: "ReplayResult") -> list[str]:
+    """What is saved only because huge pages are split."""
+    split = result.savings.pages_saved_by_split
+    if not split:
+        return []
+    return [f"{pages_text(split)} of zero pages by splitting huge pages"]
 
 
 def _columns() -> list[Column]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 TITLES: Final = {
     State.SAVED: "saved non-zero",
     State.ZERO: "saved zero",
-    State.KEPT: "kept copies",
+    State.KEPT: "kept or forked",
     State.UNSHARED: "unshared",
     State.VOLATILE: "volatile",
     State.UNSCANNED: "not scanned",

@@ -81,13 +81,8 @@ class Timeline(Drawn, can_focus=True):
         return draw.last_of(column, self.columns, self.count)
 
     def column_of(self, index: int) -> int:
-        """The first column that shows moment *index* or one after it."""
-        count, columns = self.count, self.columns
-        if count <= 1:
-            return columns - 1
-        if count <= columns:
-            return -(-index * (columns - 1) // (count - 1))
-        return -(-(index + 1) * columns // count) - 1
+        """The last column of moment *index*; one of those that share a column."""
+        return -(-(index + 1) * self.columns // self.count) - 1 if self.count else 0
 
     @property
     def cursor_column(self) -> int:

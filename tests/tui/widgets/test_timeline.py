@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from stage import lines, played, resized
 
 from analyzer.report.units import pages_text
+from tui.draw import last_of
 from tui.look import PLAIN, Glyph, Look, State
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.lane import Lane
@@ -81,7 +82,7 @@ def check(shown, width, look):
 
 
 @given(st.integers(1, 300), st.integers(1, 1000), st.data())
-def test_a_column_found_for_a_moment_is_the_first_that_shows_it(columns, count, data):
+def test_a_column_found_for_a_moment_is_the_last_of_its_own(columns, count, data):
     class Fixed(Timeline):
         count = property(lambda _: count)
         columns = property(lambda _: columns)
@@ -91,11 +92,19 @@ def test_a_column_found_for_a_moment_is_the_first_that_shows_it(columns, count, 
     column = chart.column_of(index)
     assert 0 <= column < columns
     assert chart.index_at(column) >= index
-    if count <= columns and columns > 1:
+    if count <= columns:
         assert chart.index_at(column) == index
-    if count > 1:
+        assert column == columns - 1 or chart.index_at(column + 1) > index
+    else:
         assert column == 0 or chart.index_at(column - 1) < index
     assert chart.index_at(columns - 1) == count - 1
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_no_moment_has_more_room_than_another(columns, count):
+    shown = [last_of(at, columns, count) for at in range(columns)]
+    widths = [shown.count(index) for index in set(shown)]
+    assert max(widths) - min(widths) <= 1
 
 
 def test_the_scale_is_that_of_all_moments():
