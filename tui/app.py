@@ -338,7 +338,8 @@ class KsmApp(App[int]):
         self._look()
         for screen in self.screen_stack[1:]:
             look_at = getattr(screen, "look_at", None)
-            if look_at is not None:
+            # One that is just being opened looks itself, once it is there.
+            if look_at is not None and screen.is_mounted:
                 look_at()
         self.show_frame()
 
@@ -527,6 +528,9 @@ class KsmApp(App[int]):
             while len(self.screen_stack) > 1:
                 await self.pop_screen()
             self.body.current = Opening.NAME
+            # Whatever had the keys is about to go, or is of a view that is.
+            self.query_one(FilterLine).end()
+            self.body.query_one(Opening).focus()
             for view in list(self.body.children):
                 if view.id != Opening.NAME:
                     await view.remove()

@@ -119,6 +119,9 @@ class Process(Screen[None]):
         yield KeyBar()
 
     def on_mount(self) -> None:
+        if self not in self.app.screen_stack:
+            # A key that came soon has closed it again.
+            return
         self.look_at()
         home(self).show_frame()
         grid = self.query_one(Grid)
