@@ -282,7 +282,9 @@ async def check_overview(view: Any, told: Told, end: Told) -> None:
     check_matrix(heat, pairs, end)
     shown = prose_of(view.query_one(Findings))
     # One way of drawing a sign and a line for each.
-    assert [line[2:] for line in shown] == [f["text"] for f in end.document["findings"]]
+    words = [f["text"] for f in end.document["findings"]]
+    words += end.document["trace"]["limits"]
+    assert [line[2:] for line in shown] == words
 
 
 def pairs_of(told: Told) -> dict[tuple[str, str], tuple[int, int]]:

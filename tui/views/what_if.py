@@ -20,6 +20,7 @@ from tui.views.tree import GROUP, Tree
 from tui.views.view import Rows, View, home, row_of, rows_of, subtitled, titled
 from tui.widgets.dials import Dials
 from tui.widgets.grid import Grid
+from tui.widgets.source import Key
 
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
@@ -182,8 +183,12 @@ class WhatIf(View):
 
     @on(offers.Offers.Toggled)
     def _toggled(self, event: offers.Offers.Toggled) -> None:
+        self.toggle(event.key)
+
+    def toggle(self, key: Key) -> None:
+        """Offer what is not offered, and the other way round."""
         assert self._offered is not None
-        self._offered.toggle(event.key)
+        self._offered.toggle(key)
         self.look_at()
 
     @on(Grid.Opened, "#wi-variants")
