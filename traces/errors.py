@@ -27,3 +27,7 @@ class OutputError(KsmAnalyzeError):
 
 class NotComparableError(KsmAnalyzeError):
     """Inputs that cannot be put side by side, such as digests of two seeds."""
+
+
+class DefectError(KsmAnalyzeError):
+    """A part of this program ended and did not say why."""

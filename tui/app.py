@@ -20,7 +20,7 @@ from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
 from analyzer.report.escape import printable
-from traces.errors import KsmAnalyzeError
+from traces.errors import DefectError, KsmAnalyzeError
 from tui.bands import course, heading
 from tui.bindings import BINDINGS
 from tui.config import Config
@@ -37,7 +37,7 @@ from tui.palette import Places
 from tui.picture import standalone
 from tui.session import Session, Unit
 from tui.sources import Opened, opened
-from tui.tasks import Task, Tasks, WorkerError
+from tui.tasks import Task, Tasks
 from tui.variant import Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
@@ -268,7 +268,7 @@ class KsmApp(App[int]):
     def _task_failed(self, task: Task, error: KsmAnalyzeError, stderr: str) -> None:
         log = write_down(f"{task.title}: {error}\n{stderr}")
         if self.session.result is None and task.variant is self.session.a:
-            if isinstance(error, WorkerError):
+            if isinstance(error, DefectError):
                 self.log_file = log
             self._refuse(error, log)
             return

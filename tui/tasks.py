@@ -47,13 +47,9 @@ async def load(message: dict[str, Any]) -> Found:
     return Found(result=result, pages=Path(pages) if pages else None)
 
 
-class WorkerError(KsmAnalyzeError):
-    """A worker ended and did not say why."""
-
-
 def refusal(message: dict[str, Any]) -> KsmAnalyzeError:
     """The error that a worker told, of the kind it was."""
-    kind = getattr(errors, message.get("kind", ""), WorkerError)
+    kind = getattr(errors, message.get("kind", "DefectError"))
     found: KsmAnalyzeError = kind(message["error"], message.get("hint"))
     return found
 

@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from traces.errors import (
+    DefectError,
     InputError,
     KsmAnalyzeError,
     NotComparableError,
@@ -38,4 +39,6 @@ def exit_code_of(error: KsmAnalyzeError) -> ExitCode:
             return ExitCode.INPUT
         case NotComparableError():
             return ExitCode.NOT_COMPARABLE
+        case DefectError():
+            return ExitCode.INTERNAL
     return ExitCode.PARTIAL

@@ -177,5 +177,5 @@ def _ended(app: "KsmApp | LiveApp", debug: bool) -> int:
     if app.error is not None:
         where = f"; the log is {app.log_file}" if app.log_file else ""
         failure(f"{app.error}{where}", app.error.hint)
-        return ExitCode.INTERNAL if app.log_file else exit_code_of(app.error)
+        return exit_code_of(app.error)
     return app.return_value or ExitCode.OK

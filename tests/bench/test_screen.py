@@ -181,7 +181,9 @@ def test_a_key_while_a_replay_runs(begin: Begin, saved: Path, ledger: Ledger) ->
     terminal.press("6")
     terminal.wait_for(VIEWS["6"])
     terminal.settle(0.1)
-    terminal.press("right", "f5")
+    terminal.press("right")
+    terminal.wait_for("F5 replays the draft")
+    terminal.press("f5")
     if ledger.full:
         terminal.wait_until(terminal.children, "a worker")
     terminal.press("tab", "2")

@@ -34,6 +34,7 @@ def test_every_error_has_an_exit_code():
         ExitCode.USAGE,
         ExitCode.INPUT,
         ExitCode.NOT_COMPARABLE,
+        ExitCode.INTERNAL,
     }
 
 
