@@ -10,7 +10,7 @@ from bench.host import Host
 from bench.measure import Ledger
 from bench.native import CScan
 
-from analyzer.engine import state as place
+from analyzer.engine import totals as place
 from analyzer.engine.contents import content_numbers
 from analyzer.engine.kernel import wake_up
 from analyzer.engine.state import State, new_state
