@@ -1,7 +1,7 @@
 """Snapshots → a trace file, atomically."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -121,11 +121,12 @@ class TraceWriter:
         self._epochs: list[dict[str, Any]] = []
         self._earlier_rows = 0
         """Rows of epochs before the present one that wait for their row group."""
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        temporary = self._stack.enter_context(replacing(self.path))
-        self._file = PageFile(temporary, PAGES)
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self.path))
+            self._file = PageFile(temporary, PAGES)
+            self._stack = stack.pop_all()
         self._finished = False
         return self
 
@@ -138,8 +139,10 @@ class TraceWriter:
         if self._finished:
             self._stack.__exit__(kind, error, trace)
             return
-        self._file.close()
         with self._stack:
+            # What made it fail is told; that it cannot be closed either is not.
+            with suppress(OSError):
+                self._file.close()
             raise error or RuntimeError("the trace was left without finish()")
 
     def begin_epoch(self, t_ns: int, kind: str = "complete") -> None:

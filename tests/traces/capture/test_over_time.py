@@ -219,6 +219,12 @@ def small(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+def fill(folder: Path, filler: Path, left: int) -> None:
+    """Leave at most *left* blocks of the file system of *folder* free."""
+    room = os.statvfs(folder)
+    filler.write_bytes(bytes(max(0, room.f_bfree - left) * room.f_bsize))
+
+
 def test_a_full_disk_keeps_what_was_finished(start, run, small):
     child = start(
         """
@@ -243,11 +249,19 @@ for n in range(1, 10**6): time.sleep(0.05); write(n)
     assert hint.startswith(f"hint: {len(kept)} epochs are kept in {folder}; ")
     assert kept == [f"epoch-{number:04}.parquet" for number in range(len(kept))]
 
-    # There is no room for the trace either.
-    code, said = run("--recover", file)
-    assert code == 3
-    assert f"hint: what was captured is in {folder}" in said
-    assert sorted(entry.name for entry in folder.iterdir()) == kept
+    # There is no room for the trace either, however much is left.
+    filler = small / "filler"
+    for left in (0, 1, 2, None):
+        filler.unlink(missing_ok=True)
+        if left is not None:
+            fill(small, filler, left)
+        code, said = run("--recover", file)
+        assert code == 3
+        assert said.startswith(f"error: {file}: cannot be written: ")
+        assert "No space left" in said
+        assert f"hint: what was captured is in {folder}" in said
+        assert sorted(entry.name for entry in folder.iterdir()) == kept
+        assert {*small.iterdir()} <= {folder, filler}
 
     subprocess.run(["mount", "-o", "remount,size=4m", small], check=True)
     assert run("--recover", file)[0] == 0
