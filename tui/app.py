@@ -3,49 +3,44 @@
 import asyncio
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from textual import on, work
 from textual.actions import SkipAction
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.command import CommandPalette
-from textual.scrollbar import ScrollBar
 from textual.widgets import ContentSwitcher, Input
 
 from analyzer.report.escape import printable
 from traces.errors import DefectError, KsmAnalyzeError
 from tui.bands import course, heading
 from tui.bindings import BINDINGS
-from tui.config import Config
 from tui.dialogs.ask import Ask
 from tui.dialogs.choose import Choose
-from tui.dialogs.columns import Columns
 from tui.dialogs.help import Help
 from tui.filter_line import FilterLine
 from tui.jobs import Order
-from tui.logbook import write_down, write_down_error
-from tui.look import Look, themes
+from tui.logbook import write_down
+from tui.look import THEMES
 from tui.moments import Unclear, moment_named
 from tui.palette import Places
 from tui.picture import standalone
 from tui.session import Session, Unit
 from tui.sources import Opened, opened
 from tui.tasks import Task, Tasks
+from tui.terminal_app import TerminalApp
 from tui.variant import Settings, Variant
 from tui.views import VIEWS, view_class
 from tui.views.opening import Opening
 from tui.views.prose import Prose
 from tui.views.view import View
-from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
-from tui.widgets.scroll_bar import scroll_bar
 from tui.widgets.scrubber import Scrubber
 from tui.widgets.tabs import Tabs
 from tui.widgets.top_bar import TopBar
@@ -63,36 +58,15 @@ _PLAY: Final = 0.12
 _AGAIN: Final = 2.0
 """Seconds within which a second ctrl+c means it."""
 
-THEMES: Final = ("ksm-dark", "ksm-light", "ksm-ansi")
-
 _AS_IS: Final = Settings()
 
-_KINDS: Final[dict[str, Literal["dark", "light", "ansi"]]] = {
-    "ksm-dark": "dark",
-    "ksm-light": "light",
-    "ksm-ansi": "ansi",
-    "ksm-mono": "ansi",
-}
 
-
-class KsmApp(App[int]):
+class KsmApp(TerminalApp):
     """Explore replays."""
 
-    TITLE = "ksm-analyze"
     CSS_PATH = "app.tcss"
     COMMANDS = {Places}  # noqa: RUF012
     COMMAND_PALETTE_BINDING = "ctrl+p"
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-narrow"),
-        (100, "-normal"),
-        (160, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-tiny"),
-        (20, "-short"),
-        (32, "-mid"),
-        (50, "-tall"),
-    ]
     BINDINGS = BINDINGS
 
     def __init__(
@@ -105,26 +79,13 @@ class KsmApp(App[int]):
         plain: bool = False,
         where: str = "",
     ) -> None:
-        # Textual decides now how it takes colours away; only of a terminal's own
-        # colours nothing is left, others become greys.
-        super().__init__(ansi_color="NO_COLOR" in os.environ or None)
-        for made in themes():
-            self.register_theme(made)
-        self.config = Config.load(THEMES)
-        self.set_keymap(dict(self.config.keys))
+        super().__init__(theme, plain=plain)
         self.paths, self.settings = tuple(paths), settings
         self.session = Session(Path(tempfile.mkdtemp(prefix="ksm-analyze-")))
         self.session.unit = self.config.units
         self.session.filter = where
         self.tasks = Tasks(self._task_changed, self._task_failed)
-        self.error: KsmAnalyzeError | None = None
-        """Why nothing could be opened; the command ends with its exit code."""
-        self.defect: BaseException | None = None
-        """What nobody expected; the command names the log that has its traceback."""
-        self.log_file: Path | None = None
         self._view = view
-        self._ascii = plain
-        self._colour = not self.no_color
         self._expression: Expression | None = None
         self._stamps: dict[Path, tuple[int, int]] = {}
         self._playing = False
@@ -132,15 +93,6 @@ class KsmApp(App[int]):
         """When ctrl+c was pressed last."""
         # A view is made in several steps, and none may be used before the last.
         self._going = asyncio.Lock()
-        if plain:
-            self.add_class("-ascii")
-        chosen = theme or self.config.theme or "ksm-dark"
-        self.theme = chosen if self._colour else "ksm-mono"
-
-    @property
-    def look(self) -> Look:
-        """How all widgets are drawn."""
-        return Look(_KINDS.get(self.theme, "dark"), self._colour, self._ascii)
 
     def compose(self) -> ComposeResult:
         yield TopBar(id="top")
@@ -149,10 +101,6 @@ class KsmApp(App[int]):
         yield FilterLine(id="filter")
         yield Scrubber(id="scrubber")
         yield KeyBar(id="keys")
-
-    def on_load(self) -> None:
-        # Before the terminal is taken: from here on it is always given back.
-        self._catch_signals()
 
     async def on_mount(self) -> None:
         self._player = self.set_interval(_PLAY, self._play_on, pause=True)
@@ -240,9 +188,6 @@ class KsmApp(App[int]):
         self.work_off()
         return variant
 
-    def cancel(self, task: Task) -> None:
-        self.tasks.cancel(task)
-
     def work_off(self) -> None:
         """Let the queue be worked off, if it is not already."""
         if self.tasks.current is None and self.tasks.waiting:
@@ -322,7 +267,11 @@ class KsmApp(App[int]):
             await self.pop_screen()
         body = self.body
         if not body.query(f"#{name}"):
-            await body.mount(view_class(name)(self.session))
+            made = view_class(name)(self.session)
+            await body.mount(made)
+            if not made.is_attached:
+                # The app was left while the view was being made.
+                return
         body.current = name
         view = self.view
         assert view is not None
@@ -352,14 +301,13 @@ class KsmApp(App[int]):
         line = self.query_one(FilterLine)
         try:
             told = view.filter(self._expression)
-            view.look_at()
         except KsmAnalyzeError as error:
             view.filter(None)
-            view.look_at()
             line.tell(f"not here: {error}", wrong=True)
-            return
-        if self._expression is not None:
-            line.tell(told)
+        else:
+            if self._expression is not None:
+                line.tell(told)
+        view.look_at()
 
     def show_frame(self) -> None:
         """Bring the bands up to date."""
@@ -574,6 +522,8 @@ class KsmApp(App[int]):
             return
         self._expression = wanted
         line.tell(told)
+        if self.view is not None:
+            self.view.look_at()
 
     def action_clear(self) -> None:
         line = self.query_one(FilterLine)
@@ -584,16 +534,6 @@ class KsmApp(App[int]):
                 self.view.main().focus()
         elif self.screen.maximized is not None:
             self.screen.minimize()
-
-    @on(Grid.ColumnsWanted)
-    def _choose_columns(self, event: Grid.ColumnsWanted) -> None:
-        grid = event.grid
-        dialog = Columns(grid.columns[1:], grid.shown_columns())
-        self.push_screen(dialog, partial(self._take_columns, grid))
-
-    def _take_columns(self, grid: Grid, keys: list[str] | None) -> None:
-        if keys is not None:
-            grid.choose(keys)
 
     # The rest.
 
@@ -610,23 +550,10 @@ class KsmApp(App[int]):
         self.notify(str(self.session.unit), timeout=1.5)
         self.changed()
 
-    def action_theme(self) -> None:
-        if not self._colour:
-            self.notify("NO_COLOR is set: there is one theme", timeout=2)
-            return
-        at = THEMES.index(self.theme) if self.theme in THEMES else 0
-        self.theme = THEMES[(at + 1) % len(THEMES)]
-
-    def _watch_theme(self, theme_name: str) -> None:
-        super()._watch_theme(theme_name)
-        ScrollBar.renderer = scroll_bar(self.look)
-        self.call_after_refresh(self._redraw)
-
     def _redraw(self) -> None:
         self.changed()
         self.refresh(layout=True)
-        for widget in self.screen.query("*"):
-            widget.refresh()
+        super()._redraw()
         for pane in self.screen.query(Prose):
             pane.write()
 
@@ -725,21 +652,6 @@ class KsmApp(App[int]):
         if self.tasks.current is not None and self.tasks.current.job is not None:
             await self.tasks.current.job.end()
         self.exit(0)
-
-    # The end, however it comes.
-
-    def _catch_signals(self) -> None:
-        """Leave the terminal as it was found when asked to end from outside."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, partial(self.exit, 128 + number))
-
-    def _handle_exception(self, error: Exception) -> None:
-        self.defect = error
-        self.log_file = write_down_error(error)
-        super()._handle_exception(error)
-        # The traceback is in the log; the command says where.
-        self._exit_renderables.clear()
 
     def clean_up(self) -> None:
         """Remove the workers' files."""

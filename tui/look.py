@@ -6,6 +6,7 @@ bold, dim and reverse alone: Textual draws colours as greys under NO_COLOR, and 
 greys that are near each other cannot be told apart.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import lru_cache
@@ -20,6 +21,16 @@ from analyzer.report.cells import ELLIPSIS, clipped
 
 Colour = str
 """A `State`, an `Ink`, or what `mix` and `heat` return."""
+
+Kind = Literal["dark", "light", "ansi"]
+THEMES: Final[Mapping[str, Kind]] = {
+    "ksm-dark": "dark",
+    "ksm-light": "light",
+    "ksm-ansi": "ansi",
+}
+"""The themes there are to choose from, the usual one first → what they draw with."""
+MONO: Final = "ksm-mono"
+"""The theme under NO_COLOR."""
 
 
 class State(StrEnum):
@@ -222,7 +233,7 @@ _FADING: Final = 0.62
 class Look:
     """One way to draw the screen; hashable, so that drawn lines can be kept by it."""
 
-    theme: Literal["dark", "light", "ansi"] = "dark"
+    theme: Kind = "dark"
     colour: bool = True
     ascii: bool = False
     """Nothing but ASCII is drawn, names apart."""
@@ -341,7 +352,7 @@ def themes() -> list[Theme]:
         _theme("ksm-dark", _DARK, dark=True),
         _theme("ksm-light", _LIGHT, dark=False),
         _terminal_theme("ksm-ansi", _ANSI),
-        _terminal_theme("ksm-mono", {}),
+        _terminal_theme(MONO, {}),
     ]
 
 

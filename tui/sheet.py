@@ -1,6 +1,6 @@
 """Frames as the rows of a grid: looks from report.columns, bars of page states."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from analyzer.report.columns import COLUMNS, Unit
@@ -67,21 +67,12 @@ class Table:
 class Sheet(Source):
     """The rows of one frame, all on one level."""
 
-    def __init__(
-        self,
-        frame: "pl.DataFrame",
-        key: str,
-        session: Session,
-        keep: Iterable[Any] | None = None,
-    ) -> None:
-        """*keep*: the rows that are listed, None for all."""
+    def __init__(self, frame: "pl.DataFrame", key: str, session: Session) -> None:
         self.table = Table(frame, key)
         self.session = session
-        kept = None if keep is None else set(keep)
-        self.listed = [k for k in self.table.keys if kept is None or k in kept]
 
     def roots(self) -> Sequence[Key]:
-        return self.listed
+        return self.table.keys
 
     def order(
         self, column: str, descending: bool, keys: Sequence[Key]

@@ -67,9 +67,6 @@ class Tasks:
         self.current: Task | None = None
         self._changed, self._failed = changed, failed
 
-    def __len__(self) -> int:
-        return len(self.waiting) + (self.current is not None)
-
     def add(self, task: Task) -> None:
         """Put it at the end, unless the same is waited for already."""
         if not any(self._same(task, other) for other in self.all()):

@@ -7,9 +7,10 @@ import pytest
 from flights import seen
 
 from traces.errors import InputError
-from tui.app import THEMES, KsmApp
+from tui.app import KsmApp
 from tui.config import Config, config_path
 from tui.logbook import log_path, write_down, write_down_error
+from tui.look import THEMES
 from tui.session import Unit
 
 

@@ -130,7 +130,7 @@ def test_an_exact_replay_of_toggles_replaces_the_estimate(trace, tmp_path):
             assert "≈" in offers.row_texts(group("web"))[1]
             view.toggle(group("web"))
             await pilot.press("f5")
-            await until(pilot, lambda: not len(app.tasks))
+            await until(pilot, lambda: not app.tasks.all())
             assert "≈" not in offers.row_texts(group("web"))[1]
             assert "≈" in offers.row_texts(group("db"))[1]
 

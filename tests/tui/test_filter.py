@@ -115,6 +115,24 @@ def test_a_view_can_be_opened_filtered(demo):
     flow(act, demo, where="web")
 
 
+def test_compare_is_filtered_from_the_first_time_it_is_seen(demo):
+    async def act(pilot) -> None:
+        app = pilot.app
+        await app.go("what_if")
+        await pilot.press("right", "f5")
+        await until(pilot, lambda: not app.tasks.all())
+        app.session.choose(b=app.session.variants[1])
+        await app.go("workloads")
+        await filtered(pilot, "web")
+        await app.go("compare")
+        await pilot.pause()
+        (row,) = app.view.rows().rows
+        assert row[0].startswith("web")
+        assert "1 of 3 workloads" in said(app)
+
+    flow(act, demo)
+
+
 def test_what_is_selected_stays_so(demo):
     async def act(pilot) -> None:
         app = pilot.app

@@ -58,7 +58,7 @@ async def focus(pilot: Any, widget: Any) -> None:
 
 
 def done(app: Any) -> bool:
-    return not len(app.tasks)
+    return not app.tasks.all()
 
 
 @pytest.fixture(autouse=True)

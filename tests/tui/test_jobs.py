@@ -181,7 +181,7 @@ def test_replays_are_listed_cancelled_and_begun_again(demo):
             assert first.progress is Progress.RUNNING
             await pilot.press("ctrl+x")
             await until(pilot, lambda: first.progress is Progress.CANCELLED)
-            assert not len(app.tasks)
+            assert not app.tasks.all()
             # What was given up can be asked for again.
             await pilot.press("left", "left", "f5")
             again = app.session.variants[-1]
@@ -258,7 +258,7 @@ def test_what_is_there_can_be_looked_at_while_the_rest_is_replayed(demo):
                 await pilot.press(key)
                 await pilot.pause()
             app.tasks.current.job.let_go.set()
-            await until(pilot, lambda: not len(app.tasks))
+            await until(pilot, lambda: not app.tasks.all())
             assert app.session.at_end
             assert app.session.count == 4
             assert app.query_one("#top", TopBar)._heading.alarm == ""
@@ -274,7 +274,7 @@ def test_a_replay_given_up_at_the_start_can_be_begun_again(demo):
             app = pilot.app
             await until(pilot, lambda: app.tasks.current and app.session.a.scans)
             await pilot.press("escape")
-            await until(pilot, lambda: not len(app.tasks))
+            await until(pilot, lambda: not app.tasks.all())
             await pilot.pause()
             assert "R begins again" in screen_text(app)
             await pilot.press("R")

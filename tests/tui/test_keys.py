@@ -208,7 +208,7 @@ def test_every_key_does_something_in_its_place(demo, other, monkeypatch, tmp_pat
                 await pilot.pause()
                 before = state(app)
                 await pilot.press(key)
-                await until(pilot, lambda: not len(app.tasks))
+                await until(pilot, lambda: not app.tasks.all())
                 for _ in range(5):
                     if state(app) != before:
                         break

@@ -2,8 +2,9 @@
 
 import pytest
 
+from analyzer.cli.view import command
 from tui.keys import all_keys
-from tui.look import PLAIN, Glyph, Ink, Look, State, mix, themes
+from tui.look import PLAIN, THEMES, Glyph, Ink, Look, State, mix, themes
 
 LOOKS = [
     Look(theme, colour, plain)
@@ -108,3 +109,8 @@ def test_themes_can_be_made_into_colours():
         "ksm-ansi",
         "ksm-mono",
     ]
+
+
+def test_the_command_line_offers_the_themes_there_are():
+    offered = next(each for each in command.params if each.name == "theme")
+    assert tuple(offered.type.choices) == tuple(THEMES)

@@ -55,7 +55,7 @@ def test_nothing_offered_says_why_and_what_to_try(small, tmp_path):
         view = app.view
         view.draft.turn("policy", "all")
         await pilot.press("f5")
-        await until(pilot, lambda: not len(app.tasks))
+        await until(pilot, lambda: not app.tasks.all())
         assert sum(app.session.variants[-1].result.savings[:2]) == 4
 
     flow(act, none)

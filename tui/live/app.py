@@ -2,19 +2,17 @@
 
 import asyncio
 import os
-import signal
 import socket
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on, work
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.scrollbar import ScrollBar
 from textual.widgets import Input
 
 from analyzer.live.history import History
@@ -24,9 +22,7 @@ from analyzer.report.escape import printable
 from analyzer.report.units import count_text, pages_text
 from traces.errors import InputError, KsmAnalyzeError
 from tui.clipboard import copy
-from tui.config import Config
 from tui.dialogs.ask import Ask
-from tui.dialogs.columns import Columns
 from tui.dialogs.help import Help
 from tui.filter_line import FilterLine
 from tui.keys import Key as Pressed
@@ -35,16 +31,15 @@ from tui.live.cards import STATES, cards, parts
 from tui.live.forecast import Forecast
 from tui.live.processes import Processes, columns
 from tui.live.status import Said, StatusLine
-from tui.logbook import write_down_error
-from tui.look import Ink, Look, themes
+from tui.look import Ink
 from tui.session import Unit
+from tui.terminal_app import TerminalApp
 from tui.variant import Settings
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.kpi import KpiStrip
-from tui.widgets.scroll_bar import scroll_bar
 from tui.widgets.source import Key
 from tui.widgets.top_bar import Heading, TopBar
 
@@ -60,15 +55,8 @@ _REST: Final = 3
 _LEAST_SHOWN: Final = 256
 """Pages at the top of a chart of nothing."""
 
-_THEMES: Final[dict[str, Literal["dark", "light", "ansi"]]] = {
-    "ksm-dark": "dark",
-    "ksm-light": "light",
-    "ksm-ansi": "ansi",
-}
 _AS_CAPTURED: Final = Settings(policy="captured")
 """What is offered here ksmd has here; of a capture, what was offered there."""
-
-_MONO: Final = "ksm-mono"
 
 _RUN: Final = {
     0: Said("run 0: ksmd stands still, what is merged stays", Ink.WARNING),
@@ -91,27 +79,15 @@ class LiveHelp(Help):
         return [("Live host", list(keys_of(LiveApp))), ("Rows", list(keys_of(Grid)))]
 
 
-class LiveApp(App[int]):
+class LiveApp(TerminalApp):
     """The kernel's figures of this host, and a prediction beside them.
 
     Raises InputError where the kernel has no KSM and for a config file that cannot be
     meant, before the terminal is touched.
     """
 
-    TITLE = "ksm-analyze"
     CSS_PATH = ["../app.tcss", "live.tcss"]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-narrow"),
-        (100, "-normal"),
-        (160, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-tiny"),
-        (20, "-short"),
-        (32, "-mid"),
-        (50, "-tall"),
-    ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", id="find.filter",
                 tooltip="Only processes that have a text"),
@@ -146,17 +122,8 @@ class LiveApp(App[int]):
     ) -> None:
         """*path* is a saved result, or a trace to replay as *settings* say, whose
         prediction is shown once it is there; *where* a text to find processes by."""
-        # Textual decides now how it takes colours away; only of a terminal's own
-        # colours nothing is left, others become greys.
-        super().__init__(ansi_color="NO_COLOR" in os.environ or None)
-        for made in themes():
-            self.register_theme(made)
-        config = Config.load(tuple(_THEMES))
-        self.set_keymap(dict(config.keys))
+        super().__init__(theme, plain=plain)
         self.history = History()
-        self.error: KsmAnalyzeError | None = None
-        self.defect: BaseException | None = None
-        self.log_file: Path | None = None
         self._sampler = Sampler()
         self._prediction: Prediction | None = None
         self._forecast: Forecast | None = None
@@ -166,20 +133,10 @@ class LiveApp(App[int]):
         self._interval = interval
         self._words = where
         self._source = Processes(self.history)
-        self._in_pages = config.units is Unit.PAGES
+        self._in_pages = self.config.units is Unit.PAGES
         self._paused = False
         self._lost = ""
         self._hurry = asyncio.Event()
-        self._plain = plain
-        if plain:
-            self.add_class("-ascii")
-        self._colour = not self.no_color
-        self.theme = (theme or config.theme or "ksm-dark") if self._colour else _MONO
-
-    @property
-    def look(self) -> Look:
-        """How all widgets are drawn."""
-        return Look(_THEMES.get(self.theme, "ansi"), self._colour, self._plain)
 
     def compose(self) -> ComposeResult:
         yield TopBar(id="top")
@@ -201,7 +158,6 @@ class LiveApp(App[int]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        self._catch_signals()
         _framed(self.counters, "pages by state, as the kernel counts them")
         _framed(self.grid, "processes ksmd knows")
         self.grid.focus()
@@ -483,15 +439,6 @@ class LiveApp(App[int]):
             self._show_processes()
             self.grid.focus()
 
-    @on(Grid.ColumnsWanted)
-    def _choose_columns(self) -> None:
-        dialog = Columns(self.grid.columns[1:], self.grid.shown_columns())
-        self.push_screen(dialog, self._take_columns)
-
-    def _take_columns(self, keys: list[str] | None) -> None:
-        if keys is not None:
-            self.grid.choose(keys)
-
     def action_units(self) -> None:
         self._in_pages = not self._in_pages
         self.notify("pages" if self._in_pages else "bytes", timeout=1.5)
@@ -529,22 +476,6 @@ class LiveApp(App[int]):
             return self.history.json(found.as_dict() if found is not None else None)
         raise ValueError("expected a name that ends in .csv or .json")
 
-    def action_theme(self) -> None:
-        if not self._colour:
-            self.notify("NO_COLOR is set: there is one theme", timeout=2)
-            return
-        names = list(_THEMES)
-        self.theme = names[(names.index(self.theme) + 1) % len(names)]
-
-    def _watch_theme(self, theme_name: str) -> None:
-        super()._watch_theme(theme_name)
-        ScrollBar.renderer = scroll_bar(self.look)
-        self.call_after_refresh(self._redraw)
-
-    def _redraw(self) -> None:
-        for widget in self.screen.query("*"):
-            widget.refresh()
-
     def action_help(self) -> None:
         self.push_screen(LiveHelp(None))
 
@@ -552,21 +483,6 @@ class LiveApp(App[int]):
         if self._forecast is not None:
             await self._forecast.end()
         self.exit(0)
-
-    # The end, however it comes.
-
-    def _catch_signals(self) -> None:
-        """Leave the terminal as it was found when asked to end from outside."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, partial(self.exit, 128 + number))
-
-    def _handle_exception(self, error: Exception) -> None:
-        self.defect = error
-        self.log_file = write_down_error(error)
-        super()._handle_exception(error)
-        # The traceback is in the log; the command says where.
-        self._exit_renderables.clear()
 
 
 def _framed(widget: AreaChart | Grid, title: str) -> None:

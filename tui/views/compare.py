@@ -93,57 +93,60 @@ class Compare(TableView):
         yield titled(Lines(self.session.amount), "pages merged")
 
     def look_at(self) -> None:
-        a, b = self.session.a, self.session.b
-        ready = a and b and a.result is not None and b.result is not None
-        self.set_class(not ready, "-alone")
-        if not ready:
+        found = self._compared()
+        self.set_class(found is None, "-alone")
+        if found is None:
             self.query_one(Prose).say(_say_alone)
             return
-        assert a
-        assert b
-        assert a.result is not None
-        assert b.result is not None
-        found = self._comparison
-        if found is None or found.a is not a.result or found.b is not b.result:
-            found = self._comparison = compare(a.result, b.result)
-        self._cards()
+        self._cards(found)
         self.query_one(Prose).say(partial(_say_settings, found))
-        self._table()
-        self._curves()
+        self._table(found)
+        self._curves(found)
 
     def filter(self, expression: "Expression | None") -> str:
-        comparison = self._comparison
-        if comparison is None:
+        found = self._compared()
+        if found is None:
             return ""
-        told = self.narrowed(_workloads(comparison), "workload", expression)
+        told = self.narrowed(_workloads(found), "workload", expression)
         self._expression = expression
-        self.look_at()
         return f"{told} workloads" if told else ""
 
     def frame(self) -> pl.DataFrame | None:
-        comparison = self._comparison
-        if comparison is None:
+        found = self._compared()
+        if found is None:
             return None
-        at = {name: n for n, name in enumerate(comparison.workloads["workload"])}
-        return comparison.workloads[[at[key] for key in self.main().visible_rows()]]
+        at = {name: n for n, name in enumerate(found.workloads["workload"])}
+        return found.workloads[[at[key] for key in self.main().visible_rows()]]
 
     def find(self, name: str) -> None:
         self.main().select(name)
 
     def action_align(self) -> None:
         self._align = _ALIGNS[(_ALIGNS.index(self._align) + 1) % len(_ALIGNS)]
-        self._curves()
+        found = self._compared()
+        if found is not None:
+            self._curves(found)
 
     def action_figure(self) -> None:
         at = FIGURES.index(self._figure)
         self._figure = FIGURES[(at + 1) % len(FIGURES)]
         self.main().show_columns(_columns(self._figure))
-        self._table()
+        found = self._compared()
+        if found is not None:
+            self._table(found)
 
-    def _cards(self) -> None:
-        comparison = self._comparison
-        assert comparison is not None
-        totals = {row["figure"]: row for row in comparison.totals.iter_rows(named=True)}
+    def _compared(self) -> Comparison | None:
+        """A beside B; None until both have a result."""
+        a, b = self.session.a, self.session.b
+        if a is None or b is None or a.result is None or b.result is None:
+            return None
+        found = self._comparison
+        if found is None or found.a is not a.result or found.b is not b.result:
+            found = self._comparison = compare(a.result, b.result)
+        return found
+
+    def _cards(self, found: Comparison) -> None:
+        totals = {row["figure"]: row for row in found.totals.iter_rows(named=True)}
         cards = []
         for title, short, name, good in CARDS:
             row = totals[name]
@@ -154,43 +157,38 @@ class Compare(TableView):
             cards.append(Card(title, value, told, ink, short=short, ink=ink))
         self.query_one(KpiStrip).set(cards)
 
-    def _table(self) -> None:
-        comparison = self._comparison
-        if comparison is None:
-            return
-        frame = _workloads(comparison)
+    def _table(self, found: Comparison) -> None:
+        frame = _workloads(found)
         if self._expression is not None:
             frame = frame.filter(self._expression.select(frame))
         grid = self.main()
         grid.show(_Rows(frame, self._figure, self.session))
-        a, b = self.session.a, self.session.b
-        assert a
-        assert b
+        a, b = self._names()
         towards = look_of(self).glyph(Glyph.TOWARDS)
-        title = f"A {printable(a.name)} {towards} B {printable(b.name)}"
-        grid.border_title = Content(title)
+        grid.border_title = Content(f"{printable(a)} {towards} {printable(b)}")
         only = int((frame["only"] != "").sum())
         told = f"{only} only in one" if only else ""
         subtitled(grid, told, "w swaps")
 
-    def _curves(self) -> None:
-        comparison = self._comparison
-        if comparison is None:
-            return
-        curves = comparison.curves(self._align)
-        a, b = self.session.a, self.session.b
-        assert a
-        assert b
+    def _curves(self, found: Comparison) -> None:
+        curves = found.curves(self._align)
+        a, b = self._names()
         lines = self.query_one(Lines)
         lines.set(
             [
-                Curve(f"A {a.name}", Ink.GAIN, _known(curves["a"])),
-                Curve(f"B {b.name}", Ink.WARNING, _known(curves["b"])),
+                Curve(a, Ink.GAIN, _known(curves["a"])),
+                Curve(b, Ink.WARNING, _known(curves["b"])),
             ],
             self.session.amount,
         )
         lines.cursor = max(curves.height - 1, 0)
         lines.border_title = Content(f"pages merged, by {self._align}")
+
+    def _names(self) -> tuple[str, str]:
+        a, b = self.session.a, self.session.b
+        assert a is not None
+        assert b is not None
+        return f"A {a.name}", f"B {b.name}"
 
 
 class _Rows(Source):
@@ -248,29 +246,6 @@ class _Rows(Source):
     def _delta(self, row: dict[str, Any]) -> int:
         """What B has more; of a workload only one side has, all of it."""
         return int((row[f"{self.figure}_b"] or 0) - (row[f"{self.figure}_a"] or 0))
-
-
-def _alone(page: Page) -> None:
-    page.line("There is nothing to compare yet.", bold=True).gap()
-    page.line(
-        ("6", Ink.ACCENT),
-        (" What-if: change a knob, ", Ink.MUTED),
-        ("F5", Ink.ACCENT),
-        (" replays it, ", Ink.MUTED),
-        ("b", Ink.ACCENT),
-        (" on a variant makes it B", Ink.MUTED),
-    )
-    page.line(("or open two files: ", Ink.MUTED), "ksm-analyze view A B")
-
-
-def _settings(comparison: Comparison, page: Page) -> None:
-    for found in comparison.differs[:3]:
-        page.line((f"{found.name} ", Ink.MUTED), str(found.a), (" → ", Ink.DIM),
-                  str(found.b))  # fmt: skip
-    if len(comparison.differs) > 3:
-        page.line((f"{len(comparison.differs) - 3} more settings differ", Ink.DIM))
-    if not comparison.differs:
-        page.line(("the same settings", Ink.DIM))
 
 
 def _workloads(comparison: Comparison) -> pl.DataFrame:

@@ -7,7 +7,6 @@ import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.timer import Timer
 
 from analyzer.report.units import count_text
 from tui.draw import Slice, gapped
@@ -15,7 +14,7 @@ from tui.look import Look, State
 from tui.session import Session
 from tui.sheet import Sheet, columns_of
 from tui.views.prose import Page, Prose
-from tui.views.view import TableView, entitled, subtitled, titled
+from tui.views.view import TableView, entitled, notice, subtitled, titled
 from tui.widgets.grid import Grid
 from tui.widgets.source import Cell, Column, Key
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
     from tui.variant import Found
 
-_SETTLED = 0.06
 _HOLDERS = 40
 _CLASSES = {"zero": State.ZERO, "fill": State.KEPT, "other": State.SAVED}
 
@@ -55,7 +53,6 @@ class Contents(TableView):
         super().__init__(session)
         self._expression: Expression | None = None
         self._shown: tuple[object, ...] = ()
-        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         grid = Grid(
@@ -84,7 +81,6 @@ class Contents(TableView):
             return ""
         told = self.narrowed(found.result.contents, "digest", expression)
         self._expression = expression
-        self.look_at()
         return f"{told} contents" if told else ""
 
     def frame(self) -> pl.DataFrame | None:
@@ -97,9 +93,7 @@ class Contents(TableView):
 
     @on(Grid.Moved)
     def _moved(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(_SETTLED, self._tell)
+        self.query_one(Prose).once_settled(self._tell)
 
     @on(Grid.Opened)
     def _opened(self) -> None:
@@ -137,7 +131,7 @@ class Contents(TableView):
         distinct = found.result.ideal.distinct_contents
         grid = self.main()
         if found.result is self.session.detail_result:
-            entitled(grid, "contents that save most", self.notice())
+            entitled(grid, "contents that save most", notice(self.session))
             subtitled(grid, f"{count_text(kept)} of {count_text(distinct)} distinct")
         else:
             assert self.session.a is not None

@@ -22,7 +22,7 @@ from tui.views.findings import Findings
 from tui.views.prose import Page, Prose
 from tui.views.sharing import OTHERS, Matrix, Order, tight_amount
 from tui.views.states import COURSE
-from tui.views.view import TableView, entitled, home, subtitled, titled
+from tui.views.view import TableView, entitled, home, notice, subtitled, titled
 from tui.widgets.chart import AreaChart, Layer
 from tui.widgets.composition import Composition, Part
 from tui.widgets.grid import Grid
@@ -120,7 +120,6 @@ class Overview(TableView):
         rows = derived(moment.workloads)
         told = self.narrowed(rows, "workload", expression)
         self._expression = expression
-        self.look_at()
         return f"{told} workloads" if told else ""
 
     def frame(self) -> pl.DataFrame | None:
@@ -196,7 +195,7 @@ class Overview(TableView):
         assert found is not None
         assert result is not None
         heat, said = self.query_one(HeatMap), self.query_one(Findings)
-        entitled(heat, "who shares with whom", self.notice())
+        entitled(heat, "who shares with whom", notice(self.session))
         # Both are of the end, so that most steps of the pass cursor leave them alone.
         of = found.result, result
         drawn = self.session.unit, look_of(self), heat.display

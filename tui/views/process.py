@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.strip import Strip
-from textual.timer import Timer
 from textual.widget import Widget
 
 from analyzer.counters import RMAP_ITEM_SIZE
@@ -34,7 +33,16 @@ from tui.sheet import Sheet
 from tui.views.prose import Page, Prose
 from tui.views.selected import selected
 from tui.views.tree import MAPPING, PROCESS, Tree, mapping_name
-from tui.views.view import Rows, entitled, home, row_of, rows_of, subtitled, titled
+from tui.views.view import (
+    Rows,
+    entitled,
+    home,
+    notice,
+    row_of,
+    rows_of,
+    subtitled,
+    titled,
+)
 from tui.widgets.grid import Grid
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.kpi import Card, KpiStrip
@@ -63,7 +71,6 @@ _LEGEND: Final = {
     PageState.NOT_OFFERED: "not offered",
 }
 """What a page of a state is called, in the order of bars."""
-_SETTLED: Final = 0.06
 _WIDEST: Final = 1 << 24
 """Pages a mapping may span, holes included, and still be drawn with them."""
 
@@ -98,7 +105,6 @@ class Process(Screen[None]):
         super().__init__()
         self.session, self.process = session, process
         self._mapping = mapping
-        self._timer: Timer | None = None
         self._tree: Tree | None = None
         self._pages: tuple[object, PageStates | None] = None, None
 
@@ -140,15 +146,9 @@ class Process(Screen[None]):
         grid = self.query_one(Grid)
         grid.show(self._sheet())
         told = f"{len(grid.visible_rows())} mappings"
-        entitled(grid, "mappings", self.notice())
+        entitled(grid, "mappings", notice(self.session))
         subtitled(grid, told)
         self._tell()
-
-    def notice(self) -> str:
-        """What of this is not of the moment looked at."""
-        if not self.session.detail_is_of_the_end:
-            return ""
-        return f"of the end; x replays pass {self.session.at + 1}"
 
     def frame(self) -> pl.DataFrame | None:
         found = self.session.detail
@@ -185,9 +185,7 @@ class Process(Screen[None]):
 
     @on(Grid.Moved)
     def _moved(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(_SETTLED, self._tell)
+        self.query_one(Prose).once_settled(self._tell)
 
     @on(PageMap.Opened)
     def _opened(self, event: PageMap.Opened) -> None:

@@ -1,16 +1,21 @@
 """Panes of words and small bars, put together line by line."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.timer import Timer
 from textual.widgets import Static
 
 from analyzer.report.cells import padded
 from analyzer.report.escape import printable
 from tui.draw import Cells
 from tui.look import Colour, Ink, Look, look_of
+
+_SETTLED: Final = 0.06
+"""Seconds the cursor rests before the pane that tells of its row follows."""
 
 
 class Prose(VerticalScroll, can_focus=True):
@@ -33,6 +38,7 @@ class Prose(VerticalScroll, can_focus=True):
         """A pane with nothing in it yet."""
         super().__init__(id=id, classes=classes)
         self._fill: Callable[[Page], object] | None = None
+        self._settling: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(Text(""))
@@ -41,6 +47,12 @@ class Prose(VerticalScroll, can_focus=True):
         """Show what *fill* writes on an empty page, from now on and at any width."""
         self._fill = fill
         self.write()
+
+    def once_settled(self, tell: Callable[[], None]) -> None:
+        """Have *tell* say what is selected, once the cursor rests there."""
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(_SETTLED, tell)
 
     def write(self) -> None:
         """Fill the page anew: the width or the look has changed."""

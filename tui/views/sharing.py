@@ -18,7 +18,7 @@ from tui.draw import tight
 from tui.look import Ink
 from tui.session import Session, Unit
 from tui.views.prose import Page, Prose
-from tui.views.view import Rows, View, entitled, subtitled, titled
+from tui.views.view import Rows, View, entitled, notice, subtitled, titled
 from tui.widgets.heat_map import HeatMap, Split
 
 if TYPE_CHECKING:
@@ -169,11 +169,9 @@ class Sharing(View):
         workloads = derived(moment.workloads)
         if expression is None:
             self._kept = None
-            self.look_at()
             return ""
         names = workloads.filter(expression.select(workloads))["workload"].to_list()
         self._kept = set(names)
-        self.look_at()
         return f"{len(names)} of {workloads.height} workloads"
 
     def rows(self) -> Rows | None:
@@ -259,7 +257,7 @@ class Sharing(View):
         return self._matrix.names[heat.row], self._matrix.names[heat.column]
 
     def _say_where(self) -> None:
-        entitled(self.main(), _TITLE, self.notice())
+        entitled(self.main(), _TITLE, notice(self.session))
         subtitled(self.main(), "o order", "v values")
 
     def _tell(self) -> None:

@@ -1,11 +1,8 @@
 """Where pages are: the parts of bars and areas, in the order they are stacked."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tui.look import State
-
-if TYPE_CHECKING:
-    pass
 
 TITLES: Final = {
     State.SAVED: "saved non-zero",

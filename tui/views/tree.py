@@ -113,27 +113,20 @@ class Tree(Source):
             self._mappings[process] = Table(derived(mine), "mapping")
         return self._mappings[process]
 
-    def matching(self) -> tuple[int, int]:
-        """Processes that are listed, and all of them."""
-        return sum(map(len, self._members.values())), len(self.processes.keys)
-
-    def path(self, key: Key) -> tuple[Key, ...]:
-        """*key* with those above it, from the top."""
-        what, which = split(key)
-        if what == GROUP:
-            return (key,)
-        process = which if what == PROCESS else which[0]
-        group = (GROUP, self.processes.value(process, self.grouping))
-        above = (group, (PROCESS, process))
-        return above if what == PROCESS else (*above, key)
-
-    def matches(self) -> set[Key] | None:
-        """The processes that match, and the groups they are in; None without filter."""
+    def matching(self) -> str:
+        """How many processes are listed, of all of them; empty without a filter."""
         if self._kept is None:
-            return None
+            return ""
+        listed = sum(map(len, self._members.values()))
+        return f"{listed} of {len(self.processes.keys)} processes"
+
+    def matches(self) -> set[Key]:
+        """The processes that are listed, and the groups they are in."""
         groups = [name for name, mine in self._members.items() if mine]
         found: set[Key] = {(GROUP, name) for name in groups}
-        return found | {(PROCESS, process) for process in self._kept}
+        return found.union(
+            (PROCESS, process) for mine in self._members.values() for process in mine
+        )
 
     def frame(self, keys: Sequence[Key]) -> pl.DataFrame:
         """The exact figures of the groups and processes among *keys*, in that order."""

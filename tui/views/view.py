@@ -50,7 +50,11 @@ class View(Container):
         raise NotImplementedError
 
     def filter(self, expression: "Expression | None") -> str:
-        """Show matching rows only; returns what came of it, for the filter's line."""
+        """List matching rows only, from the next `look_at` on.
+
+        Returns what comes of it now, for the filter's line. Raises UsageError for
+        names that the rows lack; then nothing has changed.
+        """
         raise NotImplementedError
 
     def rows(self) -> Rows | None:
@@ -67,13 +71,6 @@ class View(Container):
 
     def find(self, name: str) -> None:
         """Go to the row called *name*."""
-
-    def notice(self) -> str:
-        """What of this view is not of the moment looked at; empty where all is."""
-        session = self.session
-        if not session.detail_is_of_the_end:
-            return ""
-        return f"of the end; x replays pass {session.at + 1}"
 
 
 class TableView(View):
@@ -111,6 +108,14 @@ def rows_of(grid: Grid) -> Rows:
 def row_of(grid: Grid) -> str:
     """The row under its cursor; empty where there is none."""
     return "" if grid.selected is None else "\t".join(grid.row_texts(grid.selected))
+
+
+def notice(session: Session) -> str:
+    """What panes on mappings and contents say where they show another moment than
+    the one looked at; empty where they do not."""
+    if not session.detail_is_of_the_end:
+        return ""
+    return f"of the end; x replays pass {session.at + 1}"
 
 
 def home(widget: Widget) -> "KsmApp":

@@ -111,11 +111,11 @@ class WhatIf(View):
         moment = self.session.moment
         if moment is None:
             return ""
-        tree = Tree(self.session, moment, expression)
+        told = ""
+        if expression is not None:
+            told = Tree(self.session, moment, expression).matching()
         self._expression = expression
-        self._show_offers()
-        listed, of = tree.matching()
-        return "" if expression is None else f"{listed} of {of} processes"
+        return told
 
     def rows(self) -> Rows:
         return rows_of(self._grid())

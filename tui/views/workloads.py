@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.timer import Timer
 
 from tui.look import look_of
 from tui.session import Session
@@ -21,16 +20,13 @@ from tui.views.tree import (
     split,
     tree_columns,
 )
-from tui.views.view import TableView, entitled, home, titled
+from tui.views.view import TableView, entitled, home, notice, titled
 from tui.widgets.grid import Grid
 
 if TYPE_CHECKING:
     import polars as pl
 
     from analyzer.expression.expression import Expression
-
-_SETTLED = 0.06
-"""Seconds the cursor rests before the pane beside the tree follows."""
 
 
 class Workloads(TableView):
@@ -60,7 +56,6 @@ class Workloads(TableView):
         self._expression: Expression | None = None
         self._grouping = "workload"
         self._tree: Tree | None = None
-        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield titled(self._grid(), "workload › process › mapping")
@@ -70,9 +65,7 @@ class Workloads(TableView):
         moment = self.session.moment
         if moment is None:
             return
-        self._show(Tree(self.session, moment, self._expression, self._grouping))
-
-    def _show(self, tree: Tree) -> None:
+        tree = Tree(self.session, moment, self._expression, self._grouping)
         self._tree = tree
         self.main().show(tree)
         self._say_where()
@@ -82,29 +75,21 @@ class Workloads(TableView):
         moment = self.session.moment
         if moment is None:
             return ""
-        # A wrong name is refused before anything changes.
-        tree = Tree(self.session, moment, expression, self._grouping)
-        self._expression = expression
-        found = tree.matches()
-        if found is not None:
+        told = ""
+        if expression is not None:
+            tree = Tree(self.session, moment, expression, self._grouping)
+            found = tree.matches()
             # Stays when the filter goes: n then finds what it showed.
             self.main().match = found.__contains__
-        self._show(tree)
-        if expression is None:
-            return ""
-        listed, of = tree.matching()
-        return f"{listed} of {of} processes"
+            told = tree.matching()
+        self._expression = expression
+        return told
 
     def frame(self) -> "pl.DataFrame | None":
         return self._tree.frame(self.main().visible_rows()) if self._tree else None
 
     def find(self, name: str) -> None:
         self.main().select((GROUP, name))
-
-    def find_process(self, process: int) -> None:
-        """Go to the row of a process."""
-        if self._tree is not None:
-            self.main().select(*self._tree.path((PROCESS, process)))
 
     def action_detail(self) -> None:
         # On a narrow screen the pane takes the place of the tree.
@@ -138,9 +123,7 @@ class Workloads(TableView):
 
     @on(Grid.Moved)
     def _moved(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(_SETTLED, self._tell)
+        self.query_one(Prose).once_settled(self._tell)
 
     @on(Grid.Marked)
     def _marked(self, event: Grid.Marked) -> None:
@@ -169,4 +152,4 @@ class Workloads(TableView):
     def _say_where(self) -> None:
         grid = self.main()
         title = look_of(self).words(f"{self._grouping} › process › mapping")
-        entitled(grid, title, self.notice())
+        entitled(grid, title, notice(self.session))
