@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "view": ("analyzer.cli.view", "Explore a replay on the screen."),
     "info": ("analyzer.cli.info", "What is in a file, without a replay."),
     "capture": ("analyzer.cli.capture", "Record the pages of live processes."),
+    "convert": ("analyzer.cli.convert", "Make a trace of captured dumps."),
     "synth": ("analyzer.cli.synth", "Make up a trace whose savings are known."),
     "verify": ("analyzer.cli.verify", "Prove the simulated ksmd against a real one."),
     "run": ("analyzer.cli.run", "Run a program with its memory offered to KSM."),

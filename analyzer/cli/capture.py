@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ import click
 
 from analyzer.cli import series
 from analyzer.cli.series import Duration
+from analyzer.cli.signals import ending_on_signals
 from traces.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 LABELS: Final = (
     "auto", "unit", "container", "pod", "vm", "cgroup", "comm", "user", "exe",
 )  # fmt: skip
-"""`traces.capture.workload.LABELS`, spelled again so that help stays fast."""
+"""`traces.workload.LABELS`, spelled again so that help stays fast."""
 
 _MOST_THREADS: Final = 4
 _SELECTORS: Final = (
@@ -242,7 +242,7 @@ def _capture(
     capture = Capture(processes, settings)
     began = time.monotonic()
     about = sum(process.anon_pages for process in processes)
-    with _ending_on_signals(), contextlib.closing(capture.write(output)) as steps:
+    with ending_on_signals(), contextlib.closing(capture.write(output)) as steps:
         for _ in _with_progress(steps, about, quiet):
             pass
     if not quiet:
@@ -250,24 +250,6 @@ def _capture(
     # Someone who names a process wants to know that it is not in the file.
     missing = len(processes) - capture.tally.processes
     return 1 if options["pids"] and missing else 0
-
-
-@contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind, so that nothing half-written is left."""
-
-    def leave(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    before = {
-        number: signal.signal(number, leave)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _with_progress(steps: Iterator[int], about: int, quiet: bool) -> Iterator[int]:

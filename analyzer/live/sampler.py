@@ -16,8 +16,8 @@ from analyzer.live.ksmd import read, require_ksm
 from analyzer.live.sample import ProcessSample, Sample
 from traces.capture import procfs
 from traces.capture.procfs import Gone
-from traces.capture.workload import label, names
 from traces.errors import InputError, KsmAnalyzeError
+from traces.workload import label, names
 
 PARTS: Final = 5
 """Looks after which every process has been asked: so late may a process be seen that

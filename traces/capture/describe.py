@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from traces.capture import procfs
 from traces.capture.procfs import Mapping, Process
-from traces.capture.workload import label, names
 from traces.schema import PAGE_SIZE, UNKNOWN
+from traces.workload import label, names
 
 # mm/ksm.c: vma_ksm_compatible() refuses VM_SHARED, VM_MAYSHARE, VM_SPECIAL (which is
 # VM_IO, VM_DONTEXPAND, VM_PFNMAP and VM_MIXEDMAP), VM_HUGETLB and VM_DROPPABLE.

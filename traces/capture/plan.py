@@ -15,8 +15,8 @@ from traces.capture.describe import is_eligible
 from traces.capture.pagemap import PageMap
 from traces.capture.procfs import Gone, Process
 from traces.capture.reading import PageReader, Target
-from traces.capture.workload import label, names
 from traces.schema import PAGE_SIZE
+from traces.workload import label, names
 
 _TRIAL_PAGES: Final = 8192
 _TRIAL_SHARE: Final = 0.5

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 
 from traces.capture import procfs
 from traces.capture.procfs import Gone, Process
-from traces.capture.workload import cgroup_path, names
 from traces.errors import InputError, UsageError
+from traces.workload import cgroup_path, names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

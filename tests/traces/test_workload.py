@@ -1,7 +1,7 @@
 import pytest
 
 from traces.capture import workload
-from traces.capture.workload import Names, cgroup_path, label, names
+from traces.workload import Names, cgroup_path, label, names
 
 ID = "0123456789abcdef" * 4
 SHORT = "0123456789ab"

@@ -1,0 +1,149 @@
+"""`ksm-analyze convert`: captured dumps, as a trace."""
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from analyzer.cli.capture import LABELS
+from analyzer.cli.signals import ending_on_signals
+from traces.errors import UsageError
+
+if TYPE_CHECKING:
+    from traces.dumps.conversion import Conversion
+
+FORMATS: Final = ("elf", "raw")
+"""`traces.dumps.FORMATS`, spelled again so that help stays fast."""
+
+
+@click.command("convert")
+@click.argument("sources", nargs=-1, required=True, metavar="[NAME=]DUMP...")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The trace to write.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="What the dumps are, where they do not tell: raw is memory without a header.",
+)
+@click.option(
+    "--label-by",
+    type=click.Choice(LABELS),
+    default="auto",
+    show_default=True,
+    help="What workloads without a NAME are named after, as by capture.",
+)
+@click.option(
+    "--strict", is_flag=True, help="Refuse a truncated dump, instead of what is left."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    metavar="N",
+    help="Seed of the digests; only traces of one seed can be joined.  [default: 0]",
+)
+@click.option(
+    "--private",
+    is_flag=True,
+    help="A random seed, known to nobody, and no command lines.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Dumps read at a time.  [default: one per CPU]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
+def command(
+    sources: tuple[str, ...],
+    output: Path,
+    form: str | None,
+    jobs: int | None,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Make a trace of dumps, each known by what is in it, whatever it is called.
+
+    NAME= names the workload or the virtual machine of a dump. Several dumps make one
+    trace, so that what they share shows; FILE+FILE is one dump of several files.
+    Compressed ones (zstd, lz4, gzip, xz, bzip2)
+    are read as they are.
+
+    No page content is stored. What a dump cannot tell, such as a page of zeros from
+    one that was never touched, is said, and marked in the trace.
+    """
+    if options["private"] and options["seed"] is not None:
+        raise UsageError("--private draws a seed of its own: leave out --seed")
+
+    from analyzer.cli.output import check_writable
+    from traces.dumps.conversion import Conversion, Named, Settings
+
+    dumps = [Named.parse(text) for text in sources]
+    check_writable(output, *(path for dump in dumps for path in dump.paths))
+    private = options.pop("private")
+    seed = secrets.randbits(64) if private else options.pop("seed") or 0
+    settings = Settings(
+        seed=seed,
+        private=private,
+        label_by=options["label_by"],
+        form=form,
+        strict=options["strict"],
+        jobs=jobs or len(os.sched_getaffinity(0)),
+    )
+    conversion = Conversion(dumps, settings)
+    began = time.monotonic()
+    with ending_on_signals(), contextlib.closing(conversion.write(output)) as steps:
+        for _ in _with_progress(steps, conversion.total, quiet):
+            pass
+    if not quiet:
+        _summarise(conversion, output, time.monotonic() - began)
+    return 0
+
+
+def _with_progress(steps: Iterator[int], total: int, quiet: bool) -> Iterator[int]:
+    if quiet or not sys.stderr.isatty():
+        yield from steps
+        return
+    before = 0
+    with click.progressbar(length=total, label="converting", file=sys.stderr) as bar:
+        for done in steps:
+            bar.update(done - before)
+            before = done
+            yield done
+
+
+def _summarise(conversion: "Conversion", output: Path, seconds: float) -> None:
+    from analyzer.cli.narration import note
+    from analyzer.report.units import bytes_text, count_text, pages_text
+    from traces.trace import Trace
+
+    for done in conversion.converted:
+        account = done.account
+        absent = f", {count_text(account.absent)} absent" if account.absent else ""
+        note(
+            f"{done.path}: {done.format}, {count_text(account.pages)} pages{absent}, "
+            f"{count_text(done.rows)} of them in the trace"
+        )
+        for why, count in account.skipped.items():
+            if count:
+                note(f"skipped: {count} {why}")
+    rows = sum(done.rows for done in conversion.converted)
+    rate = conversion.total / max(seconds, 1e-3) / 1e9
+    note(
+        f"{output}: {count_text(rows)} pages ({pages_text(rows)}), "
+        f"{bytes_text(output.stat().st_size)} in {seconds:.1f} s ({rate:.1f} GB/s)"
+    )
+    for sentence in Trace.open(output).facts.limits:
+        note(f"limit: {sentence}")

@@ -1,0 +1,77 @@
+"""Captured dumps → traces: the one list of readers, and which of them reads a file.
+
+A reader is known by what a file holds, never by what it is called.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from traces.dumps import elf, elfcore, raw, vmcore
+from traces.dumps.dump import Asked, Dump
+from traces.dumps.source import Folder, Source
+from traces.errors import InputError
+
+
+class Reader(NamedTuple):
+    """One family of formats."""
+
+    name: str
+    """What `--format` calls it."""
+    recognises: Callable[[bytes], bool]
+    """Whether the first bytes of a file are its own."""
+    open: Callable[[Source, Asked], Dump]
+    """Raises InputError for a file that is broken, or of a kind it cannot read."""
+
+
+def _elf(source: Source, asked: Asked) -> Dump:
+    found = elf.read_elf(source)
+    if any(note.name.startswith(vmcore.NOTES) for note in found.notes):
+        return vmcore.VmCore(found, asked.name)
+    return elfcore.ElfCore(found, private=asked.private)
+
+
+class FolderReader(NamedTuple):
+    """One family of formats whose dumps are folders."""
+
+    name: str
+    recognises: Callable[[Folder], bool]
+    open: Callable[[Folder, Asked], Dump]
+
+
+READERS: Final[Sequence[Reader]] = (Reader("elf", elf.is_core, _elf),)
+
+FOLDERS: Final[Sequence[FolderReader]] = ()
+
+_RAW: Final = "raw"
+_NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
+FORMATS: Final = (*dict.fromkeys(_NAMES), _RAW)
+
+
+def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Dump:
+    """The dump in *source*, recognised by its content or taken for *form*.
+
+    Raises InputError where it is none, or none that can be read.
+    """
+    if isinstance(source, Folder):
+        return _opened_folder(source, asked, form)
+    if form == _RAW:
+        return raw.RawMemory(source, asked.name)
+    head = source.peek()
+    for reader in READERS:
+        if form in (None, reader.name) and reader.recognises(head):
+            return reader.open(source, asked)
+    if not head:
+        raise InputError(f"{source.path}: is empty, expected a dump")
+    if form is not None:
+        raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
+    raise InputError(
+        f"{source.path}: begins with {head[:8]!r}, which is no dump known here",
+        hint="memory as it is, without a header, is read with --format raw",
+    )
+
+
+def _opened_folder(folder: Folder, asked: Asked, form: str | None) -> Dump:
+    for reader in FOLDERS:
+        if form in (None, reader.name) and reader.recognises(folder):
+            return reader.open(folder, asked)
+    raise InputError(f"{folder.path}: a folder, and none that is a dump known here")

@@ -1,0 +1,371 @@
+"""Dumps → one trace: each read on its own, several side by side, joined in order."""
+
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from traces.digest import seed_id
+from traces.dumps import opened
+from traces.dumps.digesting import Digester
+from traces.dumps.dump import Account, Asked, Dump, Dumped
+from traces.dumps.join import join
+from traces.dumps.source import Folder, Source
+from traces.errors import DefectError, InputError, OutputError, UsageError
+from traces.schema import Facts, Pages
+from traces.tool import tool
+from traces.workload import Names, label
+from traces.writer import TraceWriter
+
+_ALONE: Final = 256 << 20
+"""Bytes in all below which starting workers takes longer than reading."""
+_BEAT: Final = 0.1
+_SAMPLE: Final = 1 << 16
+"""Pages of a guest that are looked at for signs of encryption."""
+_FEW: Final = 1024
+_SPARSE_COPY: Final = (
+    "no page of zeros is among its data: if the file was copied or unpacked by a "
+    "program that makes holes of zeros, pages in use are taken for absent ones"
+)
+
+
+class Named(NamedTuple):
+    """A dump, and what is in it called."""
+
+    path: Path
+    name: str = ""
+    """Its workload; empty: what the dump itself tells."""
+    parts: tuple[Path, ...] = ()
+    """Further files of the same dump."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Named":
+        """`path`, `name=path`, or with several files `path+path`.
+
+        What exists under the whole text is not cut. Raises UsageError for a name or
+        file that is empty.
+        """
+        if os.path.lexists(text):
+            return cls(Path(text))
+        name, equals, path = text.rpartition("=")
+        if equals and not name:
+            raise UsageError(f"{text!r}: expected NAME=FILE, or FILE")
+        files = [path] if os.path.lexists(path) else path.split("+")
+        if not all(files):
+            raise UsageError(f"{text!r}: expected FILE+FILE, or FILE")
+        first, *others = map(Path, files)
+        return cls(first, name, tuple(others))
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All its files."""
+        return self.path, *self.parts
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files, or of the files of its folder; 0 where it has none."""
+        return sum(map(_size_of, self.paths))
+
+    def opened(self) -> Source | Folder:
+        """Raises InputError where it cannot be read."""
+        return (
+            Folder(self.path) if self.path.is_dir() else Source(self.path, self.parts)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to convert."""
+
+    seed: int = 0
+    private: bool = False
+    label_by: str = "auto"
+    form: str | None = None
+    """The format of all dumps; None: each tells its own."""
+    strict: bool = False
+    """Refuse a truncated dump instead of taking what is there."""
+    jobs: int = 1
+    """Dumps read at a time."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Converted:
+    """What came of one dump."""
+
+    path: Path
+    format: str
+    account: Account
+    processes: int
+    rows: int
+
+
+class One:
+    """One dump on its way into a trace of its own."""
+
+    def __init__(self, dump: Named, settings: Settings) -> None:
+        self._dump, self._settings = dump, settings
+        self.processes = self.rows = self._zeros = 0
+        self._account = Account()
+        self._format = ""
+
+    @property
+    def converted(self) -> Converted:
+        """What came of it, once written."""
+        return Converted(
+            path=self._dump.path,
+            format=self._format,
+            account=self._account,
+            processes=self.processes,
+            rows=self.rows,
+        )
+
+    def write(self, path: Path) -> Generator[int, None, None]:
+        """Convert into *path*, yielding how many bytes of the file are done."""
+        settings, named = self._settings, self._dump
+        asked = Asked(name=named.name or _stem(named.path), private=settings.private)
+        digester = Digester(settings.seed)
+        with named.opened() as source, TraceWriter(path) as writer:
+            dump = opened(source, asked, settings.form)
+            self._account, self._format = dump.account, dump.format
+            writer.begin_epoch(0)
+            yield from self._steps(dump, source, digester, writer)
+            self._check()
+            writer.end_epoch(0)
+            writer.finish(self._facts(dump, digester))
+
+    def _steps(
+        self,
+        dump: Dump,
+        source: Source | Folder,
+        digester: Digester,
+        writer: TraceWriter,
+    ) -> Generator[int, None, None]:
+        first, guest = 0, _Guest(digester.zero)
+        for step in dump.steps(digester):
+            if isinstance(step, Dumped):
+                guest.check(source.path)
+                row = self._row(step.process)
+                guest = _Guest(digester.zero, look=bool(row["vm"]))
+                first = writer.add_process(row, step.mappings)
+                self.processes += 1
+            else:
+                guest.add(step)
+                numbers = step.mapping + np.int32(first)
+                writer.add_pages(step._replace(mapping=numbers))
+                self.rows += len(step.vpn)
+                self._zeros += int(np.count_nonzero(step.digest == digester.zero))
+            yield source.done
+        guest.check(source.path)
+
+    def _row(self, process: Mapping[str, Any]) -> dict[str, Any]:
+        """The process's columns, with the workload's name among them."""
+        row = {"comm": "", "exe": "", "vm": "", **process}
+        uid = row.get("uid", -1)
+        row.setdefault("user", str(uid) if uid >= 0 else "")
+        known = Names(*(row.get(name, "") for name in Names._fields))
+        named = label(
+            self._settings.label_by, known, row["comm"], row["user"], row["exe"]
+        )
+        row["workload"] = self._dump.name or named or _stem(self._dump.path)
+        return row
+
+    def _check(self) -> None:
+        account, path = self._account, self._dump.path
+        if account.absent and self.rows and not self._zeros:
+            account.limits.append(_SPARSE_COPY)
+        if not account.truncated:
+            return
+        told = truncation(account)
+        if self._settings.strict:
+            raise InputError(
+                f"{path}: {told}", hint="without --strict what is there is taken"
+            )
+        account.limits.insert(0, f"{path.name}: {told}: what is told is of the rest")
+
+    def _facts(self, dump: Dump, digester: Digester) -> Facts:
+        return Facts(
+            host=dump.host,
+            kernel=dump.kernel,
+            captured_at=dump.captured_at or _changed(self._dump.path),
+            source=dump.format,
+            tool=tool(),
+            zero_digest=digester.zero,
+            seed_id=seed_id(self._settings.seed),
+            label_by=self._settings.label_by,
+            skipped={why: n for why, n in self._account.skipped.items() if n},
+            limits=list(dict.fromkeys(self._account.limits)),
+        )
+
+
+class Conversion:
+    """One conversion of *dumps*, in that order; `write` it once."""
+
+    def __init__(self, dumps: Sequence[Named], settings: Settings) -> None:
+        self._dumps, self._settings = dumps, settings
+        self._sizes = [dump.size for dump in dumps]
+        self.total = sum(self._sizes)
+        """Bytes of all files."""
+        self.converted: list[Converted] = []
+        """What came of each dump, once written."""
+
+    def write(self, path: Path) -> Generator[int, None, None]:
+        """Convert into *path*, yielding how many bytes of `total` are done.
+
+        Nothing is left at *path* unless the iterator is exhausted. Raises OutputError
+        where it cannot be written, InputError for a dump that cannot be read.
+        """
+        if len(self._dumps) == 1:
+            one = One(self._dumps[0], self._settings)
+            yield from one.write(path)
+            self.converted = [one.converted]
+            return
+        with _folder_beside(path) as folder:
+            parts = [folder / f"{at}.parquet" for at in range(len(self._dumps))]
+            if self._settings.jobs == 1 or self.total < _ALONE:
+                yield from self._in_turn(parts)
+            else:
+                yield from self._side_by_side(parts)
+            join(parts, path)
+
+    def _in_turn(self, parts: Sequence[Path]) -> Generator[int, None, None]:
+        behind = 0
+        for dump, size, part in zip(self._dumps, self._sizes, parts, strict=True):
+            one = One(dump, self._settings)
+            for done in one.write(part):
+                yield behind + done
+            self.converted.append(one.converted)
+            behind += size
+
+    def _side_by_side(self, parts: Sequence[Path]) -> Generator[int, None, None]:
+        context = get_context("spawn")
+        stop = context.Event()
+        done = context.Array("Q", len(parts))
+        with ProcessPoolExecutor(
+            self._settings.jobs, context, _begin, (stop, done)
+        ) as pool:
+            try:
+                futures = [
+                    pool.submit(_convert, at, dump, self._settings, part)
+                    for at, (dump, part) in enumerate(
+                        zip(self._dumps, parts, strict=True)
+                    )
+                ]
+                yield from _until_done(futures, done)
+                self.converted = [future.result() for future in futures]
+            except BrokenProcessPool as error:
+                raise DefectError(
+                    "a worker that read a dump was killed",
+                    hint="is there enough memory? --jobs 1 takes least",
+                ) from error
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+
+
+def _until_done(futures: Sequence[Future[Converted]], done: Any) -> Iterator[int]:
+    """Tells how far all are until the last is, or one has failed."""
+    pending = set(futures)
+    while pending:
+        finished, pending = wait_for(pending, _BEAT, FIRST_EXCEPTION)
+        for future in finished:
+            future.result()
+        yield sum(done)
+
+
+_stop: Any = None
+_done: Any = None
+
+
+def _begin(stop: Any, done: Any) -> None:
+    """In a worker: what it shares with the one that asked."""
+    global _stop, _done
+    _stop, _done = stop, done
+    # The one in front of the terminal decides what an interrupt means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _convert(at: int, dump: Named, settings: Settings, part: Path) -> Converted:
+    one = One(dump, settings)
+    with contextlib.closing(one.write(part)) as steps:
+        for _done[at] in steps:
+            if _stop.is_set():
+                raise DefectError("given up")
+    return one.converted
+
+
+class _Guest:
+    """Tells the memory of an encrypted guest, which looks like noise: no two of its
+    pages are equal, and none is zero (AMD SEV, Intel TDX)."""
+
+    def __init__(self, zero: int, look: bool = False) -> None:
+        self._zero, self._look = zero, look
+        self._digests: list[npt.NDArray[np.int64]] = []
+        self._pages = 0
+
+    def add(self, pages: Pages) -> None:
+        if self._look and self._pages < _SAMPLE:
+            self._digests.append(pages.digest)
+            self._pages += len(pages.digest)
+
+    def check(self, path: Path) -> None:
+        """Raises InputError where the pages seen were of an encrypted guest."""
+        if self._pages < _FEW:
+            return
+        digests = np.concatenate(self._digests)
+        if len(np.unique(digests)) == len(digests) and self._zero not in digests:
+            raise InputError(
+                f"{path}: all of {len(digests)} pages differ and none is zero: the "
+                "memory of an encrypted guest (SEV, TDX), which KSM cannot merge",
+                hint="dump it from inside, or without encryption",
+            )
+
+
+def truncation(account: Account) -> str:
+    """How a dump is cut, in words."""
+    if account.missing_bytes:
+        lost = f"{account.missing_bytes} bytes are missing"
+        return f"truncated, {lost}{f' ({account.damage})' if account.damage else ''}"
+    return account.damage
+
+
+def _size_of(path: Path) -> int:
+    try:
+        if path.is_dir():
+            return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _stem(path: Path) -> str:
+    return path.name or str(path)
+
+
+def _changed(path: Path) -> str:
+    when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return when.isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """A private folder for the parts of *path*, gone afterwards."""
+    try:
+        made = tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    with made as folder:
+        yield Path(folder)
