@@ -1,6 +1,6 @@
 import pytest
 
-from traces.capture import workload
+from traces import workload
 from traces.workload import Names, cgroup_path, label, names
 
 ID = "0123456789abcdef" * 4
