@@ -54,14 +54,15 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
+    head = source.peek()
+    if not head:
+        what = source.cut or "is empty"
+        raise InputError(f"{source.path}: {what}, expected a dump")
     if form == _RAW:
         return raw.RawMemory(source, asked.name)
-    head = source.peek()
     for reader in READERS:
         if form in (None, reader.name) and reader.recognises(head):
             return reader.open(source, asked)
-    if not head:
-        raise InputError(f"{source.path}: is empty, expected a dump")
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
     raise InputError(

@@ -1,6 +1,6 @@
 """Pages of a dump → digests, from a file or as they stream by."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from traces.digest import (
     page_secret,
     zero_digest,
 )
-from traces.dumps.source import Source
+from traces.dumps.source import Readable
 from traces.schema import PAGE_SIZE
 
 BATCH_PAGES: Final = 1 << 16
@@ -31,7 +31,7 @@ class Digested(NamedTuple):
     read: npt.NDArray[np.bool_]
     """False where the file ended before the page did."""
 
-    def taken(self, rows: npt.NDArray[np.bool_]) -> "Digested":
+    def taken(self, rows: npt.NDArray[Any]) -> "Digested":
         """Those of *rows*."""
         return Digested(self.digest[rows], self.fill[rows], self.read[rows])
 
@@ -65,7 +65,7 @@ class Digester:
         digest[~read] = 0
         return Digested(digest, fill.astype(bool) & read, read)
 
-    def of_source(self, source: Source, pages: int) -> Digested:
+    def of_source(self, source: Readable, pages: int) -> Digested:
         """The next *pages* pages of *source*; fewer elements at its end."""
         parts = []
         while pages > 0:

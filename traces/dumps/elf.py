@@ -23,6 +23,8 @@ _PT_NOTE: Final = 4
 _PN_XNUM: Final = 0xFFFF
 _MOST_HEADERS: Final = 1 << 22
 _MOST_NOTES: Final = 64 << 20
+_MOST_BYTES: Final = 1 << 57
+"""No machine addresses more."""
 
 _NARROW: Final = np.dtype(
     [(name, "u4") for name in
@@ -138,7 +140,8 @@ def read_elf(source: Source) -> Elf:
     if len(raw) < count * size:
         raise _bad(source, f"cut within its {count} program headers")
     headers = np.frombuffer(raw, kind)
-    elf = Elf(source, order, wide, _loads(headers[headers["type"] == _PT_LOAD]))
+    loads = _loads(source, headers[headers["type"] == _PT_LOAD])
+    elf = Elf(source, order, wide, loads)
     first = int(elf.loads.offset[elf.loads.filesz > 0].min(initial=1 << 62))
     for segment in np.sort(headers[headers["type"] == _PT_NOTE], order="offset"):
         elf.notes += _notes(elf, int(segment["offset"]), int(segment["filesz"]), first)
@@ -150,7 +153,7 @@ def _many(
 ) -> int:
     """How many program headers there are, where a header's 16 bits cannot say it
     (fs/binfmt_elf.c: fill_extnum_info)."""
-    if source.plain:
+    if source.plain and shoff < source.size:
         section = os.pread(source.file(), 64, shoff)
         at = 44 if wide else 28
         if len(section) >= at + 4:
@@ -164,7 +167,7 @@ def _many(
     return (notes - phoff) // kind.itemsize
 
 
-def _loads(headers: npt.NDArray[Any]) -> Loads:
+def _loads(source: Source, headers: npt.NDArray[Any]) -> Loads:
     def column(name: str) -> npt.NDArray[np.int64]:
         return headers[name].astype(np.uint64).view(np.int64)
 
@@ -172,17 +175,22 @@ def _loads(headers: npt.NDArray[Any]) -> Loads:
         column("offset"), column("vaddr"), column("paddr"), column("filesz"),
         column("memsz"), column("flags"),
     )  # fmt: skip
-    # Sizes and places beyond 2^63 are no sizes.
-    sane = (loads.offset >= 0) & (loads.filesz >= 0) & (loads.memsz >= 0)
-    loads = loads.taken(sane & (loads.offset + loads.filesz >= 0))
+    if not len(loads):
+        raise _bad(source, "no memory is in it")
+    for values in (loads.offset, loads.filesz, loads.memsz):
+        if absurd := values[(values < 0) | (values > _MOST_BYTES)].tolist():
+            size = absurd[0] % (1 << 64)
+            raise _bad(source, f"a segment of {size} bytes, or at such a place")
     return loads.taken(np.argsort(loads.offset, kind="stable"))
 
 
 def _notes(elf: Elf, offset: int, size: int, first_load: int) -> list[Note]:
-    """The notes of a segment; as many as are there, where it is cut."""
-    size = min(size, _MOST_NOTES)
+    """The notes of a segment."""
     source = elf.source
+    if size > _MOST_NOTES:
+        raise _bad(source, f"notes of {size} bytes")
     if source.plain:
+        offset = min(offset, source.size)
         data = os.pread(source.file(), size, offset)
     elif source.at <= offset and offset + size <= max(first_load, source.at):
         source.skip(offset - source.at)
@@ -193,6 +201,9 @@ def _notes(elf: Elf, offset: int, size: int, first_load: int) -> list[Note]:
             "memory",
             hint="decompress it first",
         )
+    if len(data) < size:
+        # They say whose memory it is: a process's, or a guest's.
+        raise _bad(source, "cut within its notes")
     found, at = [], 0
     while at + 12 <= len(data):
         name_size, desc_size, kind = struct.unpack_from(elf.order + "III", data, at)

@@ -37,8 +37,9 @@ class Segments:
         self._source, self._loads, self._digester = elf.source, loads, digester
         self._account, self._wanted, self._holes = account, wanted, holes
         self._sizes = loads.filesz // PAGE_SIZE
-        account.pages += int(self._sizes.sum())
-        self._numbers: list[npt.NDArray[np.int64]] = []
+        # A sum of what headers say may be more than 64 bits hold.
+        account.pages += sum(self._sizes.tolist())
+        self._numbers = [np.empty(0, np.int64)] * len(loads)
         self._kept: list[Digested] = []
         self.sparse = self.fine = False
         """Whether there are holes among the pages, and whether they tell each page
@@ -76,41 +77,45 @@ class Segments:
     def _look(self) -> None:
         """Find the pages of a plain file that are there."""
         loads, size = self._loads, self._source.size
-        ends = loads.offset + loads.filesz
+        ends = np.minimum(loads.offset + loads.filesz, size)
         first, end = int(loads.offset.min(initial=size)), int(ends.max(initial=0))
         found = extents_of(self._source.file(), first, end)
         self.sparse, self.fine = found.sparse and self._holes, found.fine
-        for at in range(len(loads)):
-            offset, pages = int(loads.offset[at]), int(self._sizes[at])
-            there = max(min(pages, (size - offset) // PAGE_SIZE), 0)
-            self._account.missing_bytes += max(int(ends[at]) - max(size, offset), 0)
-            numbers = found.pages(offset, there) if self.sparse else np.arange(there)
-            self._account.absent += there - len(numbers)
-            self._numbers.append(numbers)
+        for at, offset in self._in_order_of_the_file():
+            there = max(int(ends[at]) - offset, 0)
+            self._account.missing_bytes += int(loads.filesz[at]) - there
+            pages = there // PAGE_SIZE
+            numbers = found.pages(offset, pages) if self.sparse else np.arange(pages)
+            self._account.absent += pages - len(numbers)
+            self._numbers[at] = numbers
 
     def _stream(self) -> None:
         """Read a compressed file to its end, and keep the digests."""
-        source, loads = self._source, self._loads
-        count = len(loads)
-        nothing = self._digester.of_bytes(b"")
-        self._kept = [nothing] * count
-        self._numbers = [np.empty(0, np.int64)] * count
-        for at in np.argsort(loads.offset, kind="stable").tolist():
-            offset, size = int(loads.offset[at]), int(loads.filesz[at])
-            if source.at > offset:
-                # Two segments that share bytes; the second one's are gone by.
-                self._account.skipped["pages of overlapping segments"] += int(
-                    self._sizes[at]
-                )
-                continue
+        source = self._source
+        self._kept = [self._digester.of_bytes(b"")] * len(self._loads)
+        for at, offset in self._in_order_of_the_file():
             source.skip(offset - source.at)
-            pages = int(self._sizes[at])
+            pages, size = int(self._sizes[at]), int(self._loads.filesz[at])
             if self._wanted[at]:
                 self._kept[at] = self._digester.of_source(source, pages)
                 there = len(self._kept[at].digest)
             else:
                 there = source.skip(pages * PAGE_SIZE) // PAGE_SIZE
-            if there < pages:
-                self._account.missing_bytes += size - there * PAGE_SIZE
+            source.skip(offset + size - source.at)
+            self._account.missing_bytes += offset + size - max(source.at, offset)
             self._numbers[at] = np.arange(there)
         self._account.damage = source.cut
+
+    def _in_order_of_the_file(self) -> Iterator[tuple[int, int]]:
+        """Each segment that holds bytes, and where they begin; not those that hold
+        bytes of another one, as a header that is wrong may say a thousand times."""
+        loads = self._loads
+        end = self._source.at if self._source.packing else 0
+        for at in np.argsort(loads.offset, kind="stable").tolist():
+            offset, size = int(loads.offset[at]), int(loads.filesz[at])
+            if size and offset < end:
+                pages = int(self._sizes[at])
+                self._account.skipped["pages of overlapping segments"] += pages
+            elif size:
+                end = offset + size
+                yield at, offset
