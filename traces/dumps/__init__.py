@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, elfcore, raw, vmcore
+from traces.dumps import elf, elfcore, lime, raw, vmcore
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -38,7 +38,14 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
-READERS: Final[Sequence[Reader]] = (Reader("elf", elf.is_core, _elf),)
+def _lime(source: Source, asked: Asked) -> Dump:
+    return lime.PhysicalRanges(source, asked.name)
+
+
+READERS: Final[Sequence[Reader]] = (
+    Reader("elf", elf.is_core, _elf),
+    Reader("lime", lime.is_lime, _lime),
+)
 
 FOLDERS: Final[Sequence[FolderReader]] = ()
 
