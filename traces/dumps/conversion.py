@@ -35,6 +35,10 @@ _BEAT: Final = 0.1
 _SAMPLE: Final = 1 << 16
 """Pages of a guest that are looked at for signs of encryption."""
 _FEW: Final = 1024
+_NO_KERNEL: Final = (
+    "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
+    "as in the newest one known"
+)
 _SPARSE_COPY: Final = (
     "no page of zeros is among its data: if the file was copied or unpacked by a "
     "program that makes holes of zeros, pages in use are taken for absent ones"
@@ -152,22 +156,34 @@ class One:
         digester: Digester,
         writer: TraceWriter,
     ) -> Generator[int, None, None]:
-        first, guest = 0, _Guest(digester.zero)
+        first, guest, noise = 0, False, _Noise(digester.zero)
         for step in dump.steps(digester):
             if isinstance(step, Dumped):
-                guest.check(source.path)
                 row = self._row(step.process)
-                guest = _Guest(digester.zero, look=bool(row["vm"]))
+                guest = bool(row["vm"])
                 first = writer.add_process(row, step.mappings)
                 self.processes += 1
             else:
-                guest.add(step)
+                if guest:
+                    noise.add(step)
                 numbers = step.mapping + np.int32(first)
                 writer.add_pages(step._replace(mapping=numbers))
                 self.rows += len(step.vpn)
                 self._zeros += int(np.count_nonzero(step.digest == digester.zero))
             yield source.done
-        guest.check(source.path)
+        if noise.heard():
+            self._suspect()
+
+    def _suspect(self) -> None:
+        """Raises InputError, but for a sparse file: all it holds may be noise."""
+        told = "all pages differ and none is zero, as in an encrypted guest (SEV, TDX)"
+        if self._account.absent:
+            self._account.limits.append(told)
+            return
+        raise InputError(
+            f"{self._dump.path}: {told}, whose memory KSM cannot merge",
+            hint="an encrypted guest can only be dumped from inside",
+        )
 
     def _row(self, process: Mapping[str, Any]) -> dict[str, Any]:
         """The process's columns, with the workload's name among them."""
@@ -195,6 +211,7 @@ class One:
         account.limits.insert(0, f"{path.name}: {told}: what is told is of the rest")
 
     def _facts(self, dump: Dump, digester: Digester) -> Facts:
+        limits = self._account.limits + ([] if dump.kernel else [_NO_KERNEL])
         return Facts(
             host=dump.host,
             kernel=dump.kernel,
@@ -205,7 +222,7 @@ class One:
             seed_id=seed_id(self._settings.seed),
             label_by=self._settings.label_by,
             skipped={why: n for why, n in self._account.skipped.items() if n},
-            limits=list(dict.fromkeys(self._account.limits)),
+            limits=list(dict.fromkeys(limits)),
         )
 
 
@@ -305,31 +322,26 @@ def _convert(at: int, dump: Named, settings: Settings, part: Path) -> Converted:
     return one.converted
 
 
-class _Guest:
+class _Noise:
     """Tells the memory of an encrypted guest, which looks like noise: no two of its
     pages are equal, and none is zero (AMD SEV, Intel TDX)."""
 
-    def __init__(self, zero: int, look: bool = False) -> None:
-        self._zero, self._look = zero, look
+    def __init__(self, zero: int) -> None:
+        self._zero = zero
         self._digests: list[npt.NDArray[np.int64]] = []
         self._pages = 0
 
     def add(self, pages: Pages) -> None:
-        if self._look and self._pages < _SAMPLE:
+        if self._pages < _SAMPLE:
             self._digests.append(pages.digest)
             self._pages += len(pages.digest)
 
-    def check(self, path: Path) -> None:
-        """Raises InputError where the pages seen were of an encrypted guest."""
+    def heard(self) -> bool:
+        """Whether all pages seen are noise, and many enough to say so."""
         if self._pages < _FEW:
-            return
+            return False
         digests = np.concatenate(self._digests)
-        if len(np.unique(digests)) == len(digests) and self._zero not in digests:
-            raise InputError(
-                f"{path}: all of {len(digests)} pages differ and none is zero: the "
-                "memory of an encrypted guest (SEV, TDX), which KSM cannot merge",
-                hint="dump it from inside, or without encryption",
-            )
+        return len(np.unique(digests)) == len(digests) and self._zero not in digests
 
 
 def truncation(account: Account) -> str:
