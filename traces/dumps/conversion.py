@@ -35,6 +35,9 @@ _BEAT: Final = 0.1
 _SAMPLE: Final = 1 << 16
 """Pages of a guest that are looked at for signs of encryption."""
 _FEW: Final = 1024
+_ENCRYPTED: Final = (
+    "all pages differ and none is zero, as in an encrypted guest (SEV, TDX)"
+)
 _NO_KERNEL: Final = (
     "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
     "as in the newest one known"
@@ -123,6 +126,7 @@ class One:
         self.processes = self.rows = self._zeros = 0
         self._account = Account()
         self._format = ""
+        self._noise = False
 
     @property
     def converted(self) -> Converted:
@@ -142,9 +146,9 @@ class One:
         digester = Digester(settings.seed)
         with named.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)
-            self._account, self._format = dump.account, dump.format
             writer.begin_epoch(0)
             yield from self._steps(dump, source, digester, writer)
+            self._account, self._format = dump.account, dump.format
             self._check()
             writer.end_epoch(0)
             writer.finish(self._facts(dump, digester))
@@ -171,19 +175,7 @@ class One:
                 self.rows += len(step.vpn)
                 self._zeros += int(np.count_nonzero(step.digest == digester.zero))
             yield source.done
-        if noise.heard():
-            self._suspect()
-
-    def _suspect(self) -> None:
-        """Raises InputError, but for a sparse file: all it holds may be noise."""
-        told = "all pages differ and none is zero, as in an encrypted guest (SEV, TDX)"
-        if self._account.absent:
-            self._account.limits.append(told)
-            return
-        raise InputError(
-            f"{self._dump.path}: {told}, whose memory KSM cannot merge",
-            hint="an encrypted guest can only be dumped from inside",
-        )
+        self._noise = noise.heard()
 
     def _row(self, process: Mapping[str, Any]) -> dict[str, Any]:
         """The process's columns, with the workload's name among them."""
@@ -199,6 +191,14 @@ class One:
 
     def _check(self) -> None:
         account, path = self._account, self._dump.path
+        if self._noise and not account.absent:
+            raise InputError(
+                f"{path}: {_ENCRYPTED}, whose memory KSM cannot merge",
+                hint="an encrypted guest can only be dumped from inside",
+            )
+        if self._noise:
+            # What is there of a sparse file may be noise by chance.
+            account.limits.append(_ENCRYPTED)
         if account.absent and self.rows and not self._zeros:
             account.limits.append(_SPARSE_COPY)
         if not account.truncated:
