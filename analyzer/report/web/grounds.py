@@ -74,7 +74,7 @@ def knobs(result: ReplayResult) -> Markup:
         )
         for file, value in result.knobs.as_files().items()
     ]
-    titles = ["/sys/kernel/mm/ksm/", "value", "kernel\u2019s default", ""]
+    titles = ["/sys/kernel/mm/ksm/", "value", "default", ""]
     return tag(
         "section",
         tag("h2", "Knobs"),

@@ -214,7 +214,7 @@
     .map(([by, spec]) => new Table(by, spec));
 
   function go(at) {
-    if (at === now) return;
+    if (at === now || !element("composition")) return;
     now = at;
     drawPass();
     for (const table of tables) if (table.follows) table.draw();
