@@ -36,7 +36,7 @@ def notice(lines: Sequence[str]) -> Markup:
 
 def grounds(result: ReplayResult, lines: Sequence[str]) -> Markup:
     """The card of everything the figures rest on, and its limits again."""
-    entries = [(label, Markup(tag("bdi", text))) for label, text in stated(result)]
+    entries = [(label, name(text)) for label, text in stated(result)]
     trace = result.trace
     entries += [
         ("file", name(trace.path)),

@@ -68,8 +68,7 @@ class Table:
         self._head = frame.head(extent.kept)
         self._rest = frame.slice(extent.kept)
         self._sums = remainder(TABLES[by], frame)
-        saved = self._head["pages_saved"].max() if self._head.height else None
-        self._scale = max(int(str(saved or 0)), 0)
+        self._scale: int = max([0, *self._head["pages_saved"]])
         self._remembered = self._history()
 
     def data(self) -> dict[str, Any]:
