@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, elfcore, lime, raw, vmcore
+from traces.dumps import elf, late, lime, raw
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -21,13 +21,13 @@ class Reader(NamedTuple):
     """Whether the first bytes of a file are its own."""
     open: Callable[[Source, Asked], Dump]
     """Raises InputError for a file that is broken, or of a kind it cannot read."""
+    split: bool = False
+    """Whether one dump may be of several files."""
 
 
 def _elf(source: Source, asked: Asked) -> Dump:
     found = elf.read_elf(source)
-    if any(note.name.startswith(vmcore.NOTES) for note in found.notes):
-        return vmcore.VmCore(found, asked.name)
-    return elfcore.ElfCore(found, private=asked.private)
+    return late.LateCore(found, asked) if found.late else late.known(found, asked)
 
 
 class FolderReader(NamedTuple):
@@ -66,9 +66,12 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
         what = source.cut or "is empty"
         raise InputError(f"{source.path}: {what}, expected a dump")
     if form == _RAW:
+        _require_one_file(source, form)
         return raw.RawMemory(source, asked.name)
     for reader in READERS:
         if form in (None, reader.name) and reader.recognises(head):
+            if not reader.split:
+                _require_one_file(source, reader.name)
             return reader.open(source, asked)
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
@@ -76,6 +79,14 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
         f"{source.path}: begins with {head[:8]!r}, which is no dump known here",
         hint="memory as it is, without a header, is read with --format raw",
     )
+
+
+def _require_one_file(source: Source, form: str) -> None:
+    if source.parts:
+        raise InputError(
+            f"{source.path}: of format {form}, of which a dump is one file, not "
+            f"{1 + len(source.parts)} joined with +"
+        )
 
 
 def _opened_folder(folder: Folder, asked: Asked, form: str | None) -> Dump:

@@ -1,6 +1,6 @@
 """Pages of a dump → digests, from a file or as they stream by."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,15 @@ class Digested(NamedTuple):
     read: npt.NDArray[np.bool_]
     """False where the file ended before the page did."""
 
-    def taken(self, rows: npt.NDArray[Any]) -> "Digested":
+    @classmethod
+    def none(cls) -> "Digested":
+        """Of no page."""
+        nothing = np.empty(0, bool)
+        return cls(np.empty(0, np.int64), nothing, nothing)
+
+    def taken(
+        self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice
+    ) -> "Digested":
         """Those of *rows*."""
         return Digested(self.digest[rows], self.fill[rows], self.read[rows])
 
@@ -97,8 +105,7 @@ class Digester:
 def joined(parts: list[Digested]) -> Digested:
     """One behind the other."""
     if not parts:
-        nothing = np.empty(0, bool)
-        return Digested(np.empty(0, np.int64), nothing, nothing)
+        return Digested.none()
     digest, fill, read = map(np.concatenate, zip(*parts, strict=True))
     return Digested(digest, fill, read)
 
