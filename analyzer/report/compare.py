@@ -211,10 +211,11 @@ def _sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield "settings", printable("; ".join(told))
     else:
         yield "settings", "the same"
-    yield from _bounds(comparison)
+    if found := doubts(comparison):
+        yield "bounds", "; ".join(found)
 
 
-def _bounds(comparison: Comparison) -> Iterator[tuple[str, str]]:
+def doubts(comparison: Comparison) -> list[str]:
     """What either side's captures cannot tell, and what that makes of the figures."""
     sides = ("A", comparison.a), ("B", comparison.b)
     told = [
@@ -226,8 +227,7 @@ def _bounds(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if least:
         which = "both sides" if len(least) > 1 else least[0]
         told.insert(0, f"of {which}, savings are the least; deltas are of these")
-    if told:
-        yield "bounds", "; ".join(told)
+    return told
 
 
 def _limits(comparison: Comparison) -> list[str]:
