@@ -83,8 +83,9 @@ class SupposedFrames:
         pages of relatives get one number, in this chunk and in all later ones.
         """
         none = np.empty(0, np.int64), np.empty(0, np.int32)
-        present = (chunk["flags"] & PageFlag.ABSENT) == 0
-        unknown = (chunk["frame"] < 0) & present
+        # What ksmd had merged counts as unmerged, each mapping with its own frame.
+        elsewhere = PageFlag.ABSENT | PageFlag.KSM
+        unknown = (chunk["frame"] < 0) & ((chunk["flags"] & elsewhere) == 0)
         if not unknown.any():
             return none
         runs = chunk[RUNS]

@@ -183,7 +183,8 @@ def uncertain_pages(traces: Sequence[Trace]) -> tuple[int, int]:
 def load(traces: Sequence[Trace], uncertain: Uncertain = Uncertain.KEEP_OUT) -> Host:
     """Read the first epoch of *traces*; they must be able to be joined.
 
-    Raises InputError where a body is damaged or breaks the format's rules.
+    *uncertain* says whether rows that may not count are among the host's. Raises
+    InputError where a body is damaged or breaks the format's rules.
     """
     rows = sum(trace.rows() for trace in traces)
     digest = np.empty(rows, np.int64)
@@ -289,8 +290,9 @@ def joined_chunks(
     row = mapping = frame = folio = 0
     for trace in traces:
         base = Base(trace, mapping, frame, folio)
-        expected = trace.facts.uncertain_pages > 0
-        wanted = columns if not expected or "flags" in columns else (*columns, "flags")
+        wanted = list(columns)
+        if trace.facts.uncertain_pages and "flags" not in columns:
+            wanted.append("flags")
         for chunk in trace.chunks(wanted, epoch):
             unsure = _uncertain(base, chunk)
             if unsure is not None and uncertain is Uncertain.KEEP_OUT:

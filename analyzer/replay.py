@@ -15,6 +15,7 @@ from analyzer.counters import KsmCounters
 from analyzer.engine.contents import content_numbers
 from analyzer.engine.kernel import full_scan, tally
 from analyzer.engine.state import (
+    IN_STABLE,
     SPLIT_ZERO,
     State,
     new_state,
@@ -193,7 +194,7 @@ class Staged:
 
     def _worth(self, outcome: Outcome) -> ReplayResult:
         about = info(self._traces, outcome.host)
-        about.limits.extend(self._idle)
+        about.limits.extend([*_copies(outcome), *self._idle])
         return result_of(
             outcome,
             self._tallies,
@@ -293,6 +294,22 @@ def _limits(traces: Sequence[Trace], host: Host | None) -> list[str]:
             "shares among them counts as copies, so of these savings may be less"
         )
     return list(dict.fromkeys(limits))
+
+
+def _copies(outcome: Outcome) -> list[str]:
+    """What supposing frames does not bound: pages of one frame join a KSM page beyond
+    its limit, pages of several need another copy of it."""
+    supposed = outcome.host.supposed
+    if supposed is None or not (supposed & outcome.offered_rows()).any():
+        return []
+    merged = int(np.count_nonzero(outcome.where & IN_STABLE))
+    # All copies of a content but one are full.
+    copies = merged // outcome.knobs.max_page_sharing
+    told = (
+        "where fork shares less than is supposed, max_page_sharing may keep up to "
+        f"{copies} pages more: by these, savings may be less"
+    )
+    return [told] if copies else []
 
 
 class Run:

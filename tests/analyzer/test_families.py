@@ -125,7 +125,8 @@ def test_equal_pages_of_relatives_are_supposed_to_be_one_frame(
             for vpn in range(start, at):
                 digest = data.draw(st.sampled_from([0, 7, -7]))
                 frame = data.draw(st.sampled_from([-1, -1, 3]))
-                gone = data.draw(st.sampled_from([0, 0, PageFlag.ABSENT]))
+                flag = st.sampled_from([0, 0, PageFlag.ABSENT, PageFlag.KSM])
+                gone = data.draw(flag)
                 rows.append((len(mappings), process, vpn, digest, frame, int(gone)))
             mappings.append((len(mappings), process, start, pages))
     supposed = SupposedFrames(
