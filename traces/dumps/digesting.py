@@ -37,7 +37,9 @@ class Digested(NamedTuple):
         nothing = np.empty(0, bool)
         return cls(np.empty(0, np.int64), nothing, nothing)
 
-    def taken(self, rows: npt.NDArray[np.bool_] | slice) -> "Digested":
+    def taken(
+        self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice
+    ) -> "Digested":
         """Those of *rows*."""
         return Digested(self.digest[rows], self.fill[rows], self.read[rows])
 
