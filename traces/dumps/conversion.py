@@ -29,7 +29,7 @@ from traces.tool import tool
 from traces.workload import Names, label
 from traces.writer import TraceWriter
 
-_ALONE: Final = 256 << 20
+_ALONE: Final = 512 << 20
 """Bytes in all below which starting workers takes longer than reading."""
 _BEAT: Final = 0.1
 _SAMPLE: Final = 1 << 16
@@ -160,7 +160,7 @@ class One:
         digester: Digester,
         writer: TraceWriter,
     ) -> Generator[int, None, None]:
-        first, guest, noise = 0, False, _Noise(digester.zero)
+        first, guest, noise = 0, False, _Noise()
         for step in dump.steps(digester):
             if isinstance(step, Dumped):
                 row = self._row(step.process)
@@ -175,7 +175,7 @@ class One:
                 self.rows += len(step.vpn)
                 self._zeros += int(np.count_nonzero(step.digest == digester.zero))
             yield source.done
-        self._noise = noise.heard()
+        self._noise = noise.heard() and not self._zeros
 
     def _row(self, process: Mapping[str, Any]) -> dict[str, Any]:
         """The process's columns, with the workload's name among them."""
@@ -323,11 +323,10 @@ def _convert(at: int, dump: Named, settings: Settings, part: Path) -> Converted:
 
 
 class _Noise:
-    """Tells the memory of an encrypted guest, which looks like noise: no two of its
-    pages are equal, and none is zero (AMD SEV, Intel TDX)."""
+    """Tells memory that looks like noise, as an encrypted guest's does (AMD SEV, Intel
+    TDX): no two pages are equal."""
 
-    def __init__(self, zero: int) -> None:
-        self._zero = zero
+    def __init__(self) -> None:
         self._digests: list[npt.NDArray[np.int64]] = []
         self._pages = 0
 
@@ -341,7 +340,7 @@ class _Noise:
         if self._pages < _FEW:
             return False
         digests = np.concatenate(self._digests)
-        return len(np.unique(digests)) == len(digests) and self._zero not in digests
+        return len(np.unique(digests)) == len(digests)
 
 
 def truncation(account: Account) -> str:
