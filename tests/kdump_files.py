@@ -42,6 +42,8 @@ class Kdump:
     """Page frames of memory that are not in the file."""
     lost: Sequence[int] = ()
     """Those in it whose data are not."""
+    share: bool = False
+    """Keep pages of zeros once, where the first of them lies."""
     status: int = 0
     uts: Sequence[str] = ("Linux", "vm1", "6.1.0", "#1 SMP", "x86_64", "(none)")
     seconds: int = 0
@@ -100,9 +102,9 @@ class Kdump:
         # A split dump has room for the descriptors of all its files in each.
         room = 24 * len(self.pages)
         self.bounds["data"] = start = len(data) + room
-        table, content = b"", b""
+        table, content, shared = b"", bytearray(), 0
         if self.level & 1:
-            content = ZERO
+            content += ZERO
         for frame, page in sorted(self.pages.items()):
             if not first <= frame < behind:
                 continue
@@ -115,11 +117,14 @@ class Kdump:
             place = start + len(content)
             if self.level & 1 and page == ZERO:
                 place, small, how = start, ZERO, RAW
+            elif self.share and page == ZERO and shared:
+                place = shared
             else:
+                shared = place if page == ZERO else shared
                 content += small
             self.places[frame] = place, len(small)
             table += self.packed("qIIQ", place, len(small), how, 0)
-        return data + table.ljust(room, b"\0") + content
+        return data + table.ljust(room, b"\0") + bytes(content)
 
 
 def flattened(blocks: Iterable[tuple[int, bytes]], end: bool = True) -> bytes:

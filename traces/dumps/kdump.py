@@ -229,14 +229,18 @@ class _Table:
         self._part, self._memory, self._account = part, memory, account
         self._digester = digester
         self._file = part.source.file()
-        self._unpacker = Unpacker(part.path, part.image, self._file, digester)
+        self._unpacker = Unpacker(part.path, part.image, digester)
         self._start = part.header.table + memory.dumped * ENTRY
         """Where data begin; a split dump has room for all descriptors in each file."""
         self._most = self._start + (memory.dumped + 1) * PAGE_SIZE
         self._reach = 0
         """Where the data end of what was read."""
-        self._next = self._start + PAGE_SIZE
+        # With pages of zeros left out, one of them comes first, needed or not.
+        zeros = PAGE_SIZE if part.header.level & _ZEROS else 0
+        self._next = self._start + zeros
         """Where those of the next page should begin; -1: not known."""
+        self._shared: set[int] = set()
+        """Where the data lie that several pages share."""
         self._anchored = False
         """Whether the first page's data were found where data begin."""
         self._fits = True
@@ -291,8 +295,8 @@ class _Table:
         self, offset: npt.NDArray[np.int64], size: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.bool_]:
         """Which pages' data lie right behind those before them, or right before those
-        behind them, as makedumpfile and QEMU write them all; a page of zeros that
-        others share comes first.
+        behind them, as makedumpfile and QEMU write them all but the page of zeros that
+        others share, which comes first.
 
         A descriptor or a bit that was damaged shows here, and nowhere else. Raises
         InputError where the first page is not the first in the file: then no page is
@@ -303,7 +307,7 @@ class _Table:
         first = offset == self._start
         if not self._anchored and first.any():
             self._next = int(ends[first][0])
-        own = np.flatnonzero(~first)
+        own = np.flatnonzero(~first & ~self._again(offset))
         placed = np.ones(len(offset), bool)
         if not len(own):
             return placed
@@ -319,6 +323,17 @@ class _Table:
         self._fits &= bool(behind.all())
         self._next = int(ends[-1])
         return placed
+
+    def _again(self, offset: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which pages' data are another page's before them, too."""
+        known = np.isin(offset, list(self._shared))
+        again = np.ones(len(offset), bool)
+        again[np.unique(offset, return_index=True)[1]] = False
+        if self._fits:
+            self._shared.update(np.unique(offset[again]).tolist())
+        # Only the page of zeros is shared.
+        self._fits &= len(self._shared) <= 1
+        return again | known
 
     def _digested(self, table: Any) -> Digested:
         """What is in the pages, each place in the file read once."""

@@ -3,7 +3,6 @@
 Compressions: makedumpfile's diskdump_mod.h (DUMP_DH_COMPRESSED_*).
 """
 
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +26,10 @@ _SNAPPY_PAGE: Final = b"\x80\x20"
 
 
 class Unpacker:
-    """Digests compressed pages of *file*, as *image* has them."""
+    """Digests compressed pages of *image*, the dump *path*."""
 
-    def __init__(self, path: Path, image: Image, file: int, digester: Digester) -> None:
-        self._path, self._image, self._file = path, image, file
-        self._digester = digester
+    def __init__(self, path: Path, image: Image, digester: Digester) -> None:
+        self._path, self._image, self._digester = path, image, digester
         self._unpacks: dict[int, _Unpack] = {}
         self._errors: tuple[type[Exception], ...] = (zlib.error, OSError, ValueError)
 
@@ -41,31 +39,46 @@ class Unpacker:
         size: npt.NDArray[np.int64],
         flags: npt.NDArray[np.int64],
     ) -> Digested:
-        """The pages in *size* bytes from *offset* on each, compressed as *flags* say;
-        `read` is False for those that are not there or no page comes out of.
+        """The pages in *size* bytes from *offset* on each, ascending, compressed as
+        *flags* say; `read` is False for those that are not there or no page comes out
+        of.
 
         Raises InputError where a compression needs what is not installed.
         """
         count = len(offset)
         digest, fill = np.zeros(count, np.int64), np.zeros(count, bool)
         read = np.zeros(count, bool)
-        place = self._image.places(offset, size).tolist()
-        kinds = flags.tolist()
-        offsets, sizes = offset.tolist(), size.tolist()
         for first in range(0, count, _AT_A_TIME):
+            some = slice(first, first + _AT_A_TIME)
+            data = self._data(offset[some].tolist(), size[some].tolist())
             pages, rows = [], []
-            for row in range(first, min(first + _AT_A_TIME, count)):
-                if place[row] < 0:
-                    data = self._image.read(offsets[row], sizes[row])
-                else:
-                    data = os.pread(self._file, sizes[row], place[row])
-                page = self._page(data, kinds[row]) if len(data) == sizes[row] else b""
+            for row, (packed, kind) in enumerate(
+                zip(data, flags[some].tolist(), strict=True), first
+            ):
+                page = self._page(packed, kind) if packed else b""
                 if len(page) == PAGE_SIZE:
                     pages.append(page)
                     rows.append(row)
             found = self._digester.of_bytes(b"".join(pages))
             digest[rows], fill[rows], read[rows] = found.digest, found.fill, True
         return Digested(digest, fill, read)
+
+    def _data(self, offset: list[int], size: list[int]) -> list[bytes]:
+        """Each piece; empty where not all of it is there."""
+        start = offset[0]
+        span = offset[-1] + size[-1] - start
+        if span <= _AT_A_TIME * PAGE_SIZE:
+            data = self._image.read(start, span)
+            if len(data) == span:
+                return [
+                    data[at - start : at - start + length]
+                    for at, length in zip(offset, size, strict=True)
+                ]
+        pieces = map(self._image.read, offset, size)
+        return [
+            data if len(data) == length else b""
+            for data, length in zip(pieces, size, strict=True)
+        ]
 
     def _page(self, data: bytes, kind: int) -> Any:
         """The page in *data*; empty where there is none."""

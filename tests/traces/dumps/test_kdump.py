@@ -111,6 +111,30 @@ def test_pages_come_back(tmp_path: Path, how: int, wide: bool, order: str) -> No
     assert found.flags[6] == PageFlag.FILL
 
 
+def test_zeros_that_are_shared_where_the_first_of_them_lies(tmp_path: Path) -> None:
+    for how in (RAW, ZLIB):
+        found = read(tmp_path, Kdump(pages=PAGES, how=how, share=True).build())
+        assert found.rows == digests(PAGES)
+        assert not found.account.truncated
+
+
+def test_a_page_that_is_said_to_be_another_one(tmp_path: Path) -> None:
+    """Each descriptor, changed to name the data of any other page; but the last one's
+    page leaves no gap."""
+    dump = Kdump(pages=PAGES)
+    built, known = dump.build(), digests(PAGES)
+    starts = [place for place, _ in dump.places.values()]
+    for entry in range(len(starts) - 1):
+        for start in starts:
+            data = bytearray(built)
+            struct.pack_into("<q", data, dump.bounds["table"] + 24 * entry, start)
+            with contextlib.suppress(InputError):
+                found = read(tmp_path, bytes(data))
+                same = start == starts[entry]
+                assert found.account.truncated != same
+                assert not same or found.rows == known
+
+
 def test_pages_compressed_with_lzo_come_back(tmp_path: Path) -> None:
     pytest.importorskip("lzallright", reason="the extra ksm-analyze[lzo]")
     found = read(tmp_path, Kdump(pages=PAGES, how=LZO).build())
@@ -160,7 +184,7 @@ def test_many_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("traces.dumps.kdump.BATCH_PAGES", 100)
     monkeypatch.setattr("traces.dumps.diskdump._PIECE", 1000)
     few = [*TEXT, ZERO, NOISE.bytes(PAGE)]
-    frames = np.sort(NOISE.choice(1 << 16, 2000, replace=False)).tolist()
+    frames = np.sort(NOISE.choice(1 << 16, 1000, replace=False)).tolist()
     pages = {frame: few[frame % 8] for frame in frames}
     for how in (RAW, ZLIB):
         found = read(tmp_path, Kdump(pages=pages, how=how, level=1).build())
