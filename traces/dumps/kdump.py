@@ -156,15 +156,20 @@ class KDump:
         ]  # fmt: skip
         account.limits.append(
             "an upper bound where the machine was no guest: "
-            + " and ".join([*among, "the kernel's own pages"])
+            + _listed([*among, "the kernel's own pages"])
             + " are among its pages, and ksmd looks at none of them"
         )
         if left:
             account.limits.append(
                 "no more than a part where the machine was a guest: "
-                + " and ".join(left)
+                + _listed(left)
                 + f", left out by dump level {level}, are memory of its host too"
             )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _check_kin(one: _Part, other: _Part) -> None:

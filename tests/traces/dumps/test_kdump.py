@@ -307,13 +307,13 @@ def test_what_was_left_out_is_counted_and_told(tmp_path: Path) -> None:
     assert (why[:35], count) == ("pages left out by dump level 31 (pa", 4)
     first, *others = found.trace.facts.limits
     assert first.startswith("useless for KSM: the pages of processes were left out")
-    assert not any("page cache and free pages" in limit for limit in others)
+    assert not any("page cache, free pages" in limit for limit in others)
 
 
 def test_a_machines_memory_is_an_upper_bound(tmp_path: Path) -> None:
     found = read(tmp_path, Kdump(pages=PAGES, level=1).build())
     limits = " ".join(found.trace.facts.limits)
-    assert "page cache and free pages and the kernel's own pages are among" in limits
+    assert "page cache, free pages and the kernel's own pages are among" in limits
     assert "useless" not in limits
     assert "no more than a part" not in limits
 
