@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, kdump, late, raw
+from traces.dumps import elf, kdump, late, lime, raw
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -38,9 +38,14 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
+def _lime(source: Source, asked: Asked) -> Dump:
+    return lime.PhysicalRanges(source, asked.name)
+
+
 READERS: Final[Sequence[Reader]] = (
     Reader("elf", elf.is_core, _elf),
     Reader("kdump", kdump.is_kdump, kdump.opened, split=True),
+    Reader("lime", lime.is_lime, _lime),
 )
 
 FOLDERS: Final[Sequence[FolderReader]] = ()
@@ -57,17 +62,18 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
+    head = source.peek()
+    if not head:
+        what = source.cut or "is empty"
+        raise InputError(f"{source.path}: {what}, expected a dump")
     if form == _RAW:
         _require_one_file(source, form)
         return raw.RawMemory(source, asked.name)
-    head = source.peek()
     for reader in READERS:
         if form in (None, reader.name) and reader.recognises(head):
             if not reader.split:
                 _require_one_file(source, reader.name)
             return reader.open(source, asked)
-    if not head:
-        raise InputError(f"{source.path}: is empty, expected a dump")
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
     raise InputError(

@@ -13,7 +13,7 @@ from traces.digest import (
     page_secret,
     zero_digest,
 )
-from traces.dumps.source import Source
+from traces.dumps.source import Readable
 from traces.schema import PAGE_SIZE
 
 BATCH_PAGES: Final = 1 << 16
@@ -73,7 +73,7 @@ class Digester:
         digest[~read] = 0
         return Digested(digest, fill.astype(bool) & read, read)
 
-    def of_source(self, source: Source, pages: int) -> Digested:
+    def of_source(self, source: Readable, pages: int) -> Digested:
         """The next *pages* pages of *source*; fewer elements at its end."""
         parts = []
         while pages > 0:

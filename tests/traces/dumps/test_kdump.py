@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import xxhash
+from dumping import digest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kdump_files import (
@@ -60,12 +60,6 @@ class Read(NamedTuple):
     flags: dict[int, PageFlag]
     account: Account
     trace: Trace
-
-
-def digest(page: bytes) -> int:
-    """As the trace has it, by another library."""
-    (signed,) = struct.unpack("q", struct.pack("Q", xxhash.xxh3_64_intdigest(page)))
-    return int(signed)
 
 
 def digests(pages: dict[int, bytes]) -> dict[int, int]:
