@@ -6,10 +6,12 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, elfcore, raw, vmcore
+from traces.dumps import archive, criu, elf, elfcore, images, raw, vmcore
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
+
+_CRIU: Final = "criu"
 
 
 class Reader(NamedTuple):
@@ -30,6 +32,14 @@ def _elf(source: Source, asked: Asked) -> Dump:
     return elfcore.ElfCore(found, private=asked.private)
 
 
+def _image(source: Source, _: Asked) -> Dump:
+    raise criu.refused(source)
+
+
+def _images(folder: Folder, _: Asked) -> Dump:
+    return criu.open_folder(folder)
+
+
 class FolderReader(NamedTuple):
     """One family of formats whose dumps are folders."""
 
@@ -38,9 +48,14 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
-READERS: Final[Sequence[Reader]] = (Reader("elf", elf.is_core, _elf),)
+READERS: Final[Sequence[Reader]] = (
+    Reader("elf", elf.is_core, _elf),
+    Reader(_CRIU, criu.is_single, _image),
+)
 
-FOLDERS: Final[Sequence[FolderReader]] = ()
+FOLDERS: Final[Sequence[FolderReader]] = (
+    FolderReader(_CRIU, criu.recognises_folder, _images),
+)
 
 _RAW: Final = "raw"
 _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
@@ -54,12 +69,13 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
+    head = source.peek()
+    if archive.is_tar(head):
+        return _opened_archive(source, asked, form)
     if form == _RAW:
         return raw.RawMemory(source, asked.name)
-    head = source.peek()
-    for reader in READERS:
-        if form in (None, reader.name) and reader.recognises(head):
-            return reader.open(source, asked)
+    if reader := _reader(head, form):
+        return reader.open(source, asked)
     if not head:
         raise InputError(f"{source.path}: is empty, expected a dump")
     if form is not None:
@@ -68,6 +84,40 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
         f"{source.path}: begins with {head[:8]!r}, which is no dump known here",
         hint="memory as it is, without a header, is read with --format raw",
     )
+
+
+def _reader(head: bytes, form: str | None) -> Reader | None:
+    for reader in READERS:
+        if form in (None, reader.name) and reader.recognises(head):
+            return reader
+    return None
+
+
+def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
+    """The one dump in an archive: images of CRIU, or a file of another format."""
+    tar = archive.Archive(source)
+    kept = images.Unpacked(tar)
+    found: Source | None = None
+    for member in tar:
+        head = source.peek() if member.size and not member.link else b""
+        of_criu = images.is_image(member.name) or head.startswith(images.MAGICS)
+        if of_criu and form in (None, _CRIU) and found is None:
+            return criu.open_archive(tar, kept, member)
+        if head and (form == _RAW or _reader(head, form)):
+            if found is not None:
+                raise InputError(
+                    f"{source.path}: an archive of several dumps: {found.path.name}, "
+                    f"{member.name}",
+                    hint="unpack it with GNU tar, which keeps holes, and name them all",
+                )
+            found = archive.unpacked(member, source)
+        else:
+            kept.keep(member)
+    if found is None:
+        raise InputError(f"{source.path}: an archive that holds no dump known here")
+    dump = opened(found, asked, form)
+    dump.account.damage = tar.cut or source.cut
+    return dump
 
 
 def _opened_folder(folder: Folder, asked: Asked, form: str | None) -> Dump:
