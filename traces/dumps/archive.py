@@ -93,13 +93,13 @@ def contents(member: Member, source: Source, most: int) -> bytes:
             f"{most}",
             hint="unpack the archive first",
         )
-    data = bytearray(member.size)
+    data = b""
     for offset, size in member.extents:
         got = source.read(size)
-        data[offset : offset + size] = got.ljust(size, b"\0")
+        data = data.ljust(offset, b"\0") + got
         if len(got) < size:
-            return bytes(data[: offset + len(got)])
-    return bytes(data)
+            return data
+    return data.ljust(member.size, b"\0")
 
 
 def unpacked(member: Member, source: Source) -> Source:

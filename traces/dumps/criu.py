@@ -6,7 +6,7 @@ zero page (criu/mem.c: should_dump_page): what ksmd looks at.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -25,6 +25,7 @@ from traces.dumps.images import (
     CONFIG,
     MAGICS,
     SPEC,
+    STATS,
     DiskImages,
     ImageFolder,
     PackedImages,
@@ -50,6 +51,7 @@ _T = TypeVar("_T")
 
 _PSTREE, _CORE, _MM = 0x50273030, 0x55053847, 0x57492820
 _FILES, _REG_FILES, _CGROUP = 0x56303138, 0x50363636, 0x59383330
+_STATS: Final = 0x57093306
 _ENDED: Final = (2, 6)
 """TASK_DEAD, TASK_ZOMBIE."""
 _MOST_PARENTS: Final = 1 << 12
@@ -88,8 +90,8 @@ _FORKED: Final = (
     "counts, so savings are an upper bound"
 )
 _UNFINISHED: Final = (
-    "CRIU did not finish this dump (there is no inventory.img): the memory of all "
-    "processes is there, but they may have run on since"
+    "CRIU did not finish this dump (there is no inventory.img): it failed after the "
+    "memory of all processes was stored"
 )
 
 _STREAM: Final = re.compile(rb".\0\0\0(?:\x08.)?\x12.[\w.-]+\.img", re.DOTALL)
@@ -146,15 +148,14 @@ class Criu:
         """The processes in the order of the tree, and their pages."""
         images = self._read(digester)
         self._source.at = 0
-        nobody: Sequence[Message] = ()
-        tree = self._image(images, "pstree.img", _PSTREE, _entries, nobody)
+        nobody: dict[int, int] = {}
+        tree = self._image(images, "pstree.img", _PSTREE, _tree, nobody)
         if not tree:
             raise InputError(f"{images.path}: its pstree.img names no process")
         self._learn(images)
         folders = _chain(images)
         processes = 0
-        for entry in tree:
-            pid, ppid = entry.number(1), entry.number(2)
+        for pid, ppid in tree.items():
             task = self._image(images, f"core-{pid}.img", _CORE, _task, _Task())
             if task.ended:
                 self.account.skipped["processes that had ended"] += 1
@@ -163,7 +164,8 @@ class Criu:
             yield from self._process(folders, pid, ppid, task, digester)
         if processes > 1:
             self.account.limits.append(_FORKED)
-        self._look_for_others(images, {entry.number(1) for entry in tree})
+        self._look_for_others(images, tree)
+        self._compare(images)
         self._tell_damage(images)
 
     def _learn(self, images: ImageFolder) -> None:
@@ -237,7 +239,7 @@ class Criu:
         kind = _kind(status, flags)
         name = {"heap": "[heap]", "stack": "[stack]"}.get(kind, "")
         if status & (_FILE_PRIVATE | _FILE_SHARED):
-            name = self._files.get(vma.number(4), "")
+            name = self._file(vma.number(4))
         if kind == "special":
             name = next(name for bit, name in _SPECIAL.items() if status & bit)
         words = [word for bit, word in ((1, "rd"), (2, "wr"), (4, "ex")) if prot & bit]
@@ -255,6 +257,12 @@ class Criu:
             "mergeable": "mg" in words,
         }
         return _Area(start, end, kind, row)
+
+    def _file(self, number: int) -> str:
+        """The path of a mapped file."""
+        if number not in self._files:
+            self._damage.append(f"files.img lacks file {number}, which is mapped")
+        return self._files.get(number, "")
 
     def _pieces(self, areas: Sequence[_Area], pagemap: Pagemap) -> _Pieces:
         """The pages that ksmd could look at, by mapping; the others are counted."""
@@ -319,7 +327,7 @@ class Criu:
             self._damage.append(f"{name} is cut or damaged")
             return unknown
 
-    def _look_for_others(self, images: ImageFolder, pids: set[int]) -> None:
+    def _look_for_others(self, images: ImageFolder, pids: Collection[int]) -> None:
         """Count shared memory; note memory of processes that are not in the tree."""
         for name in images.names:
             if match := re.fullmatch(r"mm-(\d+)\.img", name):
@@ -329,6 +337,15 @@ class Criu:
                 data = images.data(name) or b""
                 count = pages_listed(data, images.path / name)
                 self.account.skipped[_SKIPPED["shared"]] += count
+
+    def _compare(self, images: ImageFolder) -> None:
+        """Note where CRIU's own count of pages is larger than that of the images:
+        where a pagemap image ends between two of its entries, nothing else tells."""
+        counted = self._image(images, STATS, _STATS, _pages_counted, 0)
+        if counted > self.account.pages:
+            self._damage.append(
+                f"{STATS} tells of {counted} pages, the images of {self.account.pages}"
+            )
 
     def _tell_damage(self, images: ImageFolder) -> None:
         told = list(dict.fromkeys(self._damage))
@@ -429,8 +446,9 @@ def _chain(images: ImageFolder) -> list[ImageFolder]:
     return found
 
 
-def _entries(messages: Sequence[Message]) -> Sequence[Message]:
-    return messages
+def _tree(messages: Sequence[Message]) -> dict[int, int]:
+    """Process → its parent, in the order of the tree."""
+    return {message.number(1): message.number(2) for message in messages}
 
 
 def _task(messages: Sequence[Message]) -> _Task:
@@ -446,8 +464,8 @@ def _task(messages: Sequence[Message]) -> _Task:
 
 
 def _files(messages: Sequence[Message]) -> dict[int, str]:
-    """Number → path of regular files."""
-    return {m.number(2): m.message(3).text(6) for m in messages if 3 in m}
+    """Number → path, which only regular files have."""
+    return {m.number(2): m.message(3).text(6) for m in messages}
 
 
 def _old_files(messages: Sequence[Message]) -> dict[int, str]:
@@ -464,6 +482,12 @@ def _cgroups(messages: Sequence[Message]) -> dict[int, dict[str, str]]:
         }
         for one in messages[0].messages(1)
     }
+
+
+def _pages_counted(messages: Sequence[Message]) -> int:
+    """Pages of processes that a dump wrote, and those it left to its parents."""
+    dump = messages[0].message(1)
+    return dump.number(7) + dump.number(6)
 
 
 def _kind(status: int, flags: int) -> str:

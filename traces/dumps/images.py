@@ -30,6 +30,9 @@ CHECKPOINT: Final = "checkpoint"
 CONFIG, SPEC = "config.dump", "spec.dump"
 """What they put beside it, telling of the container."""
 
+STATS: Final = "stats-dump"
+"""CRIU's counts of what it did, an image too."""
+
 _IMAGE: Final = re.compile(
     r"(inventory|pstree|files|reg-files|cgroup"
     r"|(core|mm|pagemap|pages|ids|fs|pagemap-shmem)-\d+)\.img"
@@ -37,7 +40,7 @@ _IMAGE: Final = re.compile(
 _PAGES: Final = re.compile(r"pages-\d+\.img")
 _READ: Final = re.compile(
     r"(pstree|files|reg-files|cgroup|(core|mm|pagemap|pagemap-shmem)-\d+)\.img"
-    r"|inventory\.img|config\.dump|spec\.dump"
+    r"|inventory\.img|config\.dump|spec\.dump|stats-dump"
 )
 _MOST: Final = 256 << 20
 """Bytes of small images that are held in memory."""

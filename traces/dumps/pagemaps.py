@@ -14,19 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from traces.dumps.extents import ranges
-from traces.dumps.images import ImageFolder, PagesFile
+from traces.dumps.images import MAGICS, ImageFolder, PagesFile
 from traces.dumps.protobuf import Malformed
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE
 
 MAGIC: Final = 0x56084025
 
-_COMMON: Final = 0x54564319
 _PAGES_ID: Final = 1
 _VADDR, _NR_PAGES_32, _IN_PARENT, _FLAGS, _NR_PAGES = 1, 2, 3, 4, 5
 _PARENT, _LAZY, _PRESENT = 1, 2, 4
 _MOST_PAGES: Final = 1 << 51
 """Pages of an address space of 63 bits."""
+_AT_ONCE: Final = 1 << 16
+"""Messages decoded at a time."""
 
 
 class Places(NamedTuple):
@@ -153,7 +154,7 @@ def _entries(data: bytes, path: Path) -> _Entries:
     """Raises InputError where *data* is no pagemap image."""
     try:
         messages, cut = framed(data, MAGIC)
-        table = _columns(messages)
+        table = _table(messages)
     except Malformed as error:
         raise InputError(f"{path}: a damaged pagemap image: {error}") from error
     if not len(table):
@@ -203,7 +204,7 @@ def framed(data: bytes, magic: int) -> tuple[list[bytes], bool]:
 
     Raises Malformed where it is of another kind.
     """
-    at = 4 if data[:4] == struct.pack("<I", _COMMON) else 0
+    at = 4 if data[:4] in MAGICS else 0
     if data[at : at + 4] != struct.pack("<I", magic):
         raise Malformed("cut, or of another kind")
     at += 4
@@ -217,9 +218,18 @@ def framed(data: bytes, magic: int) -> tuple[list[bytes], bool]:
     return found, at < len(data)
 
 
-def _columns(messages: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+def _table(messages: Sequence[bytes]) -> npt.NDArray[np.uint64]:
     """[message, field] numbers of messages that hold nothing else, fields 0 to 5; 0
     where there is none. Raises Malformed."""
+    parts = [
+        _columns(messages[at : at + _AT_ONCE])
+        for at in range(0, len(messages), _AT_ONCE)
+    ]
+    return np.concatenate([np.empty((0, _NR_PAGES + 1), np.uint64), *parts])
+
+
+def _columns(messages: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """As `_table`, of a few."""
     data = np.frombuffer(b"".join(messages), np.uint8)
     lengths = np.array([len(message) for message in messages], np.int64)
     table = np.zeros((len(messages), _NR_PAGES + 1), np.uint64)
