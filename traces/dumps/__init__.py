@@ -101,9 +101,10 @@ def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
     for member in tar:
         head = source.peek() if member.size and not member.link else b""
         of_criu = images.is_image(member.name) or head.startswith(images.MAGICS)
-        if of_criu and form in (None, _CRIU) and found is None:
+        of_criu = of_criu and form in (None, _CRIU)
+        if of_criu and found is None:
             return criu.open_archive(tar, kept, member)
-        if head and (form == _RAW or _reader(head, form)):
+        if of_criu or (head and (form == _RAW or _reader(head, form))):
             if found is not None:
                 raise InputError(
                     f"{source.path}: an archive of several dumps: {found.path.name}, "
@@ -114,7 +115,12 @@ def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
         else:
             kept.keep(member)
     if found is None:
-        raise InputError(f"{source.path}: an archive that holds no dump known here")
+        why = tar.cut or source.cut
+        raise InputError(
+            f"{source.path}: an archive that holds no dump known here"
+            + (f", and {why}" if why else ""),
+            hint="unpack it with GNU tar, which keeps holes, and name the dump",
+        )
     dump = opened(found, asked, form)
     dump.account.damage = tar.cut or source.cut
     return dump

@@ -7,7 +7,6 @@ zero page (criu/mem.c: should_dump_page): what ksmd looks at.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeVar
@@ -201,13 +200,14 @@ class Criu:
             **self._names(task)._asdict(),
         }
         yield Dumped(row, [area.row for area in memory.areas])
-        with ExitStack() as stack:
-            files: list[PagesFile] = []
+        files: list[PagesFile] = []
+        try:
             pagemap = located(folders, f"pagemap-{pid}.img", files)
-            for file in files:
-                stack.enter_context(file)
             pieces = self._pieces(memory.areas, pagemap)
             yield from self._rows(pieces, files, digester)
+        finally:
+            for file in files:
+                file.close()
 
     def _names(self, task: _Task) -> Names:
         known = names(self._cgroups.get(task.cg_set, {}))
@@ -318,6 +318,16 @@ class Criu:
             if name.startswith(("core-", "mm-")):
                 self._damage.append(f"{name} is missing")
             return unknown
+        return self._parsed(name, data, magic, parse, unknown)
+
+    def _parsed(
+        self,
+        name: str,
+        data: bytes,
+        magic: int,
+        parse: Callable[[list[Message]], _T],
+        unknown: _T,
+    ) -> _T:
         try:
             messages, cut = framed(data, magic)
             if cut:
@@ -341,7 +351,11 @@ class Criu:
     def _compare(self, images: ImageFolder) -> None:
         """Note where CRIU's own count of pages is larger than that of the images:
         where a pagemap image ends between two of its entries, nothing else tells."""
-        counted = self._image(images, STATS, _STATS, _pages_counted, 0)
+        # Podman keeps it beside the images.
+        data = images.data(STATS) or images.beside(STATS)
+        if not data:
+            return
+        counted = self._parsed(STATS, data, _STATS, _pages_counted, 0)
         if counted > self.account.pages:
             self._damage.append(
                 f"{STATS} tells of {counted} pages, the images of {self.account.pages}"

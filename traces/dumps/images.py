@@ -10,7 +10,7 @@ import posixpath
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ def is_image(name: str) -> bool:
 
 
 class PagesFile(Protocol):
-    """A pages-N.img: pages one behind the other; a context manager."""
+    """A pages-N.img: pages one behind the other."""
 
     size: int
     """Bytes that are there."""
@@ -66,9 +66,8 @@ class PagesFile(Protocol):
         """*pages* pages each from page *first* of the file on, in that order; all of
         them within its size."""
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None:
+        """Give the file back."""
 
 
 class ImageFolder(Protocol):
@@ -113,10 +112,7 @@ class _Placed:
     ) -> Digested:
         return digester.of_file(self._file, self._offset + first * PAGE_SIZE, pages)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         if self._ours:
             os.close(self._file)
 
@@ -153,10 +149,7 @@ class _Kept:
         fill[there] = self._kept.fill[rows]
         return Digested(digest, fill, np.ones(len(wanted), bool))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         pass
 
 

@@ -425,11 +425,31 @@ def test_a_dump_without_an_inventory_says_so(tmp_path: Path) -> None:
     assert any("inventory.img" in limit for limit in found.account.limits)
 
 
+def test_a_pagemap_that_ends_early_is_found_by_criu_s_own_count(
+    tmp_path: Path,
+) -> None:
+    """Its last entries were in the parent, so that the file of pages lacks nothing."""
+    FIRST.written(tmp_path / "1")
+    folder = SECOND.written(tmp_path / "2" / "checkpoint", "../../1")
+    whole = read(folder)
+    assert not whole.account.truncated
+    pagemap = folder / "pagemap-7.img"
+    pagemap.write_bytes(pagemap.read_bytes()[:-12])
+    (folder / "stats-dump").rename(tmp_path / "2" / "stats-dump")
+    found = read(folder)
+    assert found.account.damage == "stats-dump tells of 7 pages, the images of 5"
+    assert found.pages.items() < whole.pages.items()
+
+
 def test_several_dumps_in_an_archive_are_refused(tmp_path: Path) -> None:
     images = {f"{d}/{n}": b for d in "ab" for n, b in ONE.images().items()}
     (tmp_path / "two.tar").write_bytes(tarred(images))
     with pytest.raises(InputError, match="several dumps of CRIU: a, b"):
         read(tmp_path / "two.tar")
+    core = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x04" + bytes(100)
+    (tmp_path / "mixed.tar").write_bytes(tarred({"core": core, **images}))
+    with pytest.raises(InputError, match="several dumps: core, a/"):
+        read(tmp_path / "mixed.tar")
 
 
 # -- damage ------------------------------------------------------------------------
@@ -461,9 +481,11 @@ def check_partial(path: Path, whole: Reading) -> bool:
     return account.truncated
 
 
+# Shared memory has images of its own, of which these dumps have none.
 _OF_PAGES = {
     "pages of special mappings (vdso, vsyscall)",
     "pages of hugetlb",
+    "pages of shared memory",
     "pages outside of every mapping",
 }
 
