@@ -16,6 +16,7 @@ from traces.errors import InputError
 
 _BLOCK: Final = 512
 _PIECE: Final = 1 << 20
+_MOST_SIZE: Final = 1 << 62
 _MOST_HEADER: Final = 64 << 20
 """Bytes of a member's headers: its long name, the map of its holes."""
 # What tarfile raises for headers that make no sense.
@@ -93,13 +94,14 @@ def contents(member: Member, source: Source, most: int) -> bytes:
             f"{most}",
             hint="unpack the archive first",
         )
-    data = b""
+    data = bytearray()
     for offset, size in member.extents:
         got = source.read(size)
-        data = data.ljust(offset, b"\0") + got
+        data += bytes(offset - len(data))
+        data += got
         if len(got) < size:
-            return data
-    return data.ljust(member.size, b"\0")
+            return bytes(data)
+    return bytes(data.ljust(member.size, b"\0"))
 
 
 def unpacked(member: Member, source: Source) -> Source:
@@ -143,8 +145,8 @@ def _member(info: tarfile.TarInfo) -> Member:
         if offset < end or size < 0:
             raise ValueError("extents that overlap")
         end = offset + size
-    if end > info.size:
-        raise ValueError("data behind the end")
+    if not end <= info.size < _MOST_SIZE:
+        raise ValueError("data behind the end, or no size that a file has")
     link = info.linkname if info.issym() else ""
     return Member(info.name, link, info.size, extents, float(info.mtime))
 

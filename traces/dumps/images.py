@@ -8,6 +8,7 @@ the digests are kept as it streams by.
 import os
 import posixpath
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -75,8 +76,8 @@ class ImageFolder(Protocol):
 
     path: Path
     """What messages call it."""
-    names: list[str]
-    """Its files."""
+    names: Collection[str]
+    """Its files, in the order of their names."""
 
     def data(self, name: str) -> bytes | None:
         """All of a small image; None where there is none.
@@ -158,7 +159,7 @@ class DiskImages:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names = Folder(path).names
+        self.names: Collection[str] = dict.fromkeys(Folder(path).names)
 
     def data(self, name: str) -> bytes | None:
         if name not in self.names:
@@ -218,11 +219,15 @@ class Unpacked:
         self.small: dict[str, _Small] = {}
         self.pages: dict[str, PagesFile] = {}
         self.links: dict[str, str] = {}
+        self.names: set[str] = set()
+        """Of all images, also of those that are not kept."""
         self._held = 0
 
     def keep(self, member: Member) -> None:
         """Read a small image, or a link."""
         name = posixpath.normpath(member.name)
+        if name.endswith(".img"):
+            self.names.add(name)
         if member.link:
             self.links[name] = member.link
         elif _READ.fullmatch(posixpath.basename(name)):
@@ -235,7 +240,9 @@ class Unpacked:
         name = posixpath.normpath(member.name)
         if member.link or not _PAGES.fullmatch(posixpath.basename(name)):
             self.keep(member)
-        elif self.source.plain and member.dense:
+            return
+        self.names.add(name)
+        if self.source.plain and member.dense:
             there = min(member.size, self.source.size - self.source.at)
             self.pages[name] = _Placed(
                 self.source.file(), self.source.at, there, ours=False
@@ -245,8 +252,7 @@ class Unpacked:
 
     def folders(self) -> list["PackedImages"]:
         """The folders that hold images."""
-        names = filter(is_image, [*self.small, *self.pages])
-        found = sorted({posixpath.dirname(name) for name in names})
+        found = sorted({posixpath.dirname(n) for n in self.names if is_image(n)})
         return [PackedImages(self, path) for path in found]
 
 
@@ -258,12 +264,11 @@ class PackedImages:
         self.path = unpacked.source.path / folder
         self.cut = unpacked.archive.cut or unpacked.source.cut
         """Why the archive ended before its end."""
-        everything = [*unpacked.small, *unpacked.pages]
-        self.names = [
-            posixpath.basename(name)
-            for name in everything
+        self.names: Collection[str] = {
+            posixpath.basename(name): None
+            for name in sorted(unpacked.names)
             if posixpath.dirname(name) == folder
-        ]
+        }
 
     def data(self, name: str) -> bytes | None:
         found = self._unpacked.small.get(posixpath.join(self.folder, name))

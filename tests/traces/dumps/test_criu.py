@@ -49,7 +49,7 @@ def read(path: Path, form: str | None = None) -> Reading:
                 found.mappings.append(list(step.mappings))
                 last = (-1, -1)
                 continue
-            pid = found.processes[-1]["pid"]
+            pid = found.processes[-1].get("pid", -1)
             for mapping, vpn, one, flag in zip(
                 step.mapping.tolist(), step.vpn.tolist(), step.digest.tolist(),
                 step.flags.tolist(), strict=True,
@@ -193,6 +193,14 @@ def test_processes_are_named_by_group_container_and_pod(tmp_path: Path) -> None:
         assert found.processes[0]["container"] == "nginx 0123456789ab"
         assert found.processes[0]["pod"] == "prod/web-1"
         assert found.captured_at == "2026-03-01T11:00:00+00:00"
+
+
+def test_users_of_a_namespace_are_not_those_of_the_host(tmp_path: Path) -> None:
+    images = ONE.images()
+    (tmp_path / "d.tar").write_bytes(tarred(images))
+    assert read(tmp_path / "d.tar").processes[0]["uid"] == 1000
+    (tmp_path / "d.tar").write_bytes(tarred({**images, "userns-9.img": b"x"}))
+    assert read(tmp_path / "d.tar").processes[0]["uid"] == -1
 
 
 _TIME = "2026-03-01T12:00:00+01:00"
@@ -366,6 +374,23 @@ def test_an_archived_dump_that_is_cut_says_so(tmp_path: Path) -> None:
     assert "archive is cut" in dump.account.damage
 
 
+@pytest.mark.parametrize("size", [1 << 40, 1 << 61, (1 << 63) - 1, 1 << 80])
+def test_a_size_that_is_only_claimed_costs_nothing(size: int, tmp_path: Path) -> None:
+    """Of a file of pages and of another dump, both mostly holes."""
+    images = {f"d/{name}": data for name, data in ONE.images().items()}
+    pages = images.pop("d/pages-1.img")
+    for name, data in (("d/pages-1.img", pages), ("vm.mem", made.page("A"))):
+        member = bytearray(made.sparse(name, [(0, data)], 0))
+        member[483:495] = b"\x80" + size.to_bytes(11, "big")
+        member[148:156] = b" " * 8
+        member[148:156] = b"%06o\0 " % sum(member[:512])
+        if name == "vm.mem":
+            images = {}
+        (tmp_path / "d.tar").write_bytes(bytes(member) + tarred(images))
+        found = read_or_refused(tmp_path / "d.tar", None if images else "raw")
+        assert found is None or found.account.truncated or found.account.absent
+
+
 # -- refusals ------------------------------------------------------------------------
 
 
@@ -455,10 +480,10 @@ def test_several_dumps_in_an_archive_are_refused(tmp_path: Path) -> None:
 # -- damage ------------------------------------------------------------------------
 
 
-def read_or_refused(path: Path) -> Reading | None:
+def read_or_refused(path: Path, form: str | None = None) -> Reading | None:
     """None where it was refused, in one line."""
     try:
-        return read(path)
+        return read(path, form)
     except KsmAnalyzeError as error:
         message = str(error)
     assert "\n" not in message
