@@ -330,9 +330,10 @@ class Criu:
     ) -> _T:
         try:
             messages, cut = framed(data, magic)
+            found = parse(list(map(Message, messages)))
             if cut:
                 self._damage.append(f"{name} is cut")
-            return parse(list(map(Message, messages)))
+            return found
         except (Malformed, IndexError):
             self._damage.append(f"{name} is cut or damaged")
             return unknown

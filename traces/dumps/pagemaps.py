@@ -159,7 +159,7 @@ def _entries(data: bytes, path: Path) -> _Entries:
         raise InputError(f"{path}: a damaged pagemap image: {error}") from error
     if not len(table):
         none = np.empty(0, np.int64)
-        return _Entries(0, none, none, none, none, cut)
+        return _Entries(0, none, none, none, none, cut=True)
     head, table = table[0], table[1:]
     wide = table[:, _NR_PAGES]
     pages = np.where(wide > 0, wide, table[:, _NR_PAGES_32])
@@ -205,8 +205,11 @@ def framed(data: bytes, magic: int) -> tuple[list[bytes], bool]:
     Raises Malformed where it is of another kind.
     """
     at = 4 if data[:4] in MAGICS else 0
-    if data[at : at + 4] != struct.pack("<I", magic):
-        raise Malformed("cut, or of another kind")
+    expected, head = struct.pack("<I", magic), data[at : at + 4]
+    if head != expected:
+        if any(one.startswith(head) for one in (expected, *MAGICS)):
+            return [], True
+        raise Malformed("of another kind")
     at += 4
     found = []
     while at + 4 <= len(data):

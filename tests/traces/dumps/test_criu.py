@@ -546,6 +546,16 @@ def test_every_image_cut_anywhere_is_told(tmp_path: Path) -> None:
         path.write_bytes(data)
 
 
+@pytest.mark.parametrize("left", [0, 2, 4, 6, 8, 10])
+def test_one_process_s_loss_is_not_the_others_(left: int, tmp_path: Path) -> None:
+    folder = FAMILY.written(tmp_path / "d")
+    os.truncate(folder / "pagemap-40.img", left)
+    found = read(folder)
+    others = {at: one for at, one in truth(FAMILY).items() if at[0] != 40}
+    assert found.pages == others
+    assert "pagemap-40.img is cut" in found.account.damage
+
+
 def test_how_many_bytes_are_missing_is_exact(tmp_path: Path) -> None:
     folder = ONE.written(tmp_path / "d")
     os.truncate(folder / "pages-1.img", 3 * 4096 + 100)
