@@ -69,9 +69,13 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
-    head = source.peek()
-    if archive.is_tar(head):
+    if archive.is_tar(source.peek()):
         return _opened_archive(source, asked, form)
+    return _opened_file(source, asked, form)
+
+
+def _opened_file(source: Source, asked: Asked, form: str | None) -> Dump:
+    head = source.peek()
     if form == _RAW:
         return raw.RawMemory(source, asked.name)
     if reader := _reader(head, form):
@@ -95,6 +99,11 @@ def _reader(head: bytes, form: str | None) -> Reader | None:
 
 def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
     """The one dump in an archive: images of CRIU, or a file of another format."""
+    if source.parts:
+        raise InputError(
+            f"{source.path}: an archive, and {source.parts[0]}, expected one file",
+            hint="unpack archives that belong together into one folder",
+        )
     tar = archive.Archive(source)
     kept = images.Unpacked(tar)
     found: Source | None = None
@@ -121,7 +130,7 @@ def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
             + (f", and {why}" if why else ""),
             hint="unpack it with GNU tar, which keeps holes, and name the dump",
         )
-    dump = opened(found, asked, form)
+    dump = _opened_file(found, asked, form)
     dump.account.damage = tar.cut or source.cut
     return dump
 

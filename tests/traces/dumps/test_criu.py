@@ -466,6 +466,15 @@ def test_a_pagemap_that_ends_early_is_found_by_criu_s_own_count(
     assert found.pages.items() < whole.pages.items()
 
 
+def test_archives_are_not_joined(tmp_path: Path) -> None:
+    path = in_tar(tmp_path, ONE)
+    with (
+        Named.parse(f"{path}+{path}").opened() as source,
+        pytest.raises(InputError, match="expected one file"),
+    ):
+        opened(source, Asked(name="x"))
+
+
 def test_several_dumps_in_an_archive_are_refused(tmp_path: Path) -> None:
     images = {f"{d}/{n}": b for d in "ab" for n, b in ONE.images().items()}
     (tmp_path / "two.tar").write_bytes(tarred(images))
