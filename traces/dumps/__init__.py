@@ -6,8 +6,10 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, elfcore, raw, vmcore
+from traces.dumps import elf, elfcore, libvirt, qcow2, raw, sections, vmcore
 from traces.dumps.dump import Asked, Dump
+from traces.dumps.mapped_ram import CAPABILITY, MappedRam
+from traces.dumps.migration import Migration
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
 
@@ -30,6 +32,13 @@ def _elf(source: Source, asked: Asked) -> Dump:
     return elfcore.ElfCore(found, private=asked.private)
 
 
+def _migration(source: Source, asked: Asked) -> Dump:
+    found = sections.configuration_of(source.peek(), source.path)
+    if CAPABILITY in found.capabilities:
+        return MappedRam(source, asked.name, "qemu-mapped-ram")
+    return Migration(source, asked.name, "qemu-migration")
+
+
 class FolderReader(NamedTuple):
     """One family of formats whose dumps are folders."""
 
@@ -38,7 +47,12 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
-READERS: Final[Sequence[Reader]] = (Reader("elf", elf.is_core, _elf),)
+READERS: Final[Sequence[Reader]] = (
+    Reader("elf", elf.is_core, _elf),
+    Reader("qemu", sections.is_stream, _migration),
+    Reader("libvirt", libvirt.is_save, libvirt.open_save),
+    Reader("qcow2", qcow2.is_qcow2, qcow2.Savevm),
+)
 
 FOLDERS: Final[Sequence[FolderReader]] = ()
 

@@ -134,7 +134,11 @@ class One:
     def write(self, path: Path) -> Generator[int, None, None]:
         """Convert into *path*, yielding how many bytes of the file are done."""
         settings, named = self._settings, self._dump
-        asked = Asked(name=named.name or _stem(named.path), private=settings.private)
+        asked = Asked(
+            name=named.name or _stem(named.path),
+            given=bool(named.name),
+            private=settings.private,
+        )
         digester = Digester(settings.seed)
         with named.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)
