@@ -6,10 +6,9 @@ again: the last one counts.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from traces.dumps import sections
 from traces.dumps.digesting import Digester
@@ -26,7 +25,7 @@ from traces.dumps.ram_blocks import (
 )
 from traces.dumps.sent import Sent
 from traces.dumps.source import Source
-from traces.dumps.stream import Bytes, EndedError, Stream
+from traces.dumps.stream import Bytes, EndedError, Records, Stream
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages
 
@@ -36,9 +35,9 @@ _WAYS: Final = {
     0x120: "compress", _FLUSH: "multifd",
 }  # fmt: skip
 _FLAGS: Final = PAGE_SIZE - 1
+_FOLLOW: Final = {_PAGE | _CONTINUE: PAGE_SIZE, _ZERO | _CONTINUE: 1}
+"""Bytes that follow a record of a page of the same block as the one before."""
 
-_WAITING_PAGES: Final = 512
-_WAITING: Final = 1 << 12
 _BEAT: Final = 256 << 20
 """Bytes read between two signs of life."""
 _FREE_BYTES: Final = 64 << 20
@@ -79,7 +78,6 @@ class Migration:
     def _read(self, digester: Digester) -> Iterator[None]:
         """Reads everything, and stops now and then once the blocks are known."""
         stream, path = self._stream, self._source.path
-        waiting = _Waiting(digester, self._sent)
         try:
             found = sections.read_configuration(stream, path)
             if MAPPED_RAM in found.capabilities:
@@ -89,7 +87,7 @@ class Migration:
                 )
             shared = IGNORE_SHARED in found.capabilities
             for _ in sections.ram_sections(stream, path):
-                yield from self._section(waiting, shared)
+                yield from self._section(digester, shared)
             self._complete = True
         except EndedError:
             if not self._blocks:
@@ -97,23 +95,20 @@ class Migration:
                     f"{path}: ends at byte {stream.at}, before it says what RAM "
                     "there is"
                 ) from None
-        waiting.settle()
-        self._check_strewn()
 
-    def _section(self, waiting: "_Waiting", shared: bool) -> Iterator[None]:
-        stream, block, at = self._stream, None, self._stream.at
+    def _section(self, digester: Digester, shared: bool) -> Iterator[None]:
+        stream, at = self._stream, self._stream.at
+        block: Block | None = None
         while True:
             flags = stream.word() & _FLAGS
-            kind = flags & ~_CONTINUE
-            if kind in (_PAGE, _ZERO):
-                if not flags & _CONTINUE:
-                    words, bodies, block = self._named(kind)
-                elif block is None:
+            if flags in _FOLLOW:
+                if block is None:
                     raise self._damaged("a page of no block")
-                else:
-                    size = 8 + (PAGE_SIZE if kind == _PAGE else 1)
-                    words, bodies = stream.run(size, flags)
-                self._take(waiting, block, words, bodies)
+                # Where the first record is not whole in the buffer, or at all.
+                stream.demand(8 + _FOLLOW[flags])
+                self._take(block, stream.records(_FOLLOW), digester)
+            elif flags in (_PAGE, _ZERO):
+                block = self._named(flags, digester)
             elif flags == _EOS:
                 stream.skip(8)
                 return
@@ -130,34 +125,47 @@ class Migration:
                 at = stream.at
                 yield
 
-    def _named(self, kind: int) -> tuple[Any, npt.NDArray[np.uint8], Block]:
-        """A page of another block than the one before: its name stands in between."""
-        word, name = self._stream.number(8), self._stream.text()
-        body = self._stream.take(PAGE_SIZE if kind == _PAGE else 1)
+    def _named(self, flags: int, digester: Digester) -> Block:
+        """Takes a page of another block than the one before, whose name stands between
+        its number and its bytes."""
+        stream = self._stream
+        number, name = stream.number(8) >> 12, stream.text()
         for block in self._blocks:
             if block.name == name:
-                bodies = np.frombuffer(body, np.uint8).reshape(1, -1)
-                return np.array([word], np.uint64), bodies, block
-        raise self._damaged(f"a page of block {name!r}, which it did not name before")
+                break
+        else:
+            raise self._damaged(f"a page of block {name!r}, which it did not name")
+        flags |= _CONTINUE
+        stream.demand(_FOLLOW[flags])
+        found = Records(np.array([number]), np.array([flags]), stream.place())
+        stream.skip(_FOLLOW[flags])
+        self._take(block, found, digester)
+        return block
 
-    def _take(
-        self,
-        waiting: "_Waiting",
-        block: Block,
-        words: Any,
-        bodies: npt.NDArray[np.uint8],
-    ) -> None:
-        numbers = (words >> 12).astype(np.int64)
-        if numbers.max() >= block.pages:
+    def _take(self, block: Block, found: Records, digester: Digester) -> None:
+        """Digest the pages of *found*, all of *block*."""
+        most = int(found.number.max())
+        if most >= block.pages:
             raise self._damaged(
-                f"page {numbers.max()} of block {block.name!r}, which has {block.pages}"
+                f"page {most} of block {block.name!r}, which has {block.pages}"
             )
         if block.first < 0:
             return
-        waiting.add(numbers + block.first, bodies)
-        self._check_strewn()
-
-    def _check_strewn(self) -> None:
+        digest = np.full(len(found.number), digester.zero)
+        fill = np.zeros(len(digest), bool)
+        whole = found.flags == _PAGE | _CONTINUE
+        if whole.any():
+            pages = self._stream.bodies(found.place[whole], PAGE_SIZE)
+            digested = digester.of_bytes(pages.data)
+            digest[whole], fill[whole] = digested.digest, digested.fill
+        if not whole.all():
+            of = self._stream.bodies(found.place[~whole], 1)[:, 0]
+            # Ever since QEMU 2.0 these are zeros.
+            for byte in np.unique(of[of != 0]).tolist():
+                (full,) = digester.of_bytes(bytes([byte]) * PAGE_SIZE).digest
+                there = np.flatnonzero(~whole)[of == byte]
+                digest[there], fill[there] = full, True
+        self._sent.put(found.number + block.first, digest, fill)
         if self._sent.size > _FREE_BYTES + _BYTES_A_BYTE * self._stream.at:
             raise self._damaged("pages strewn as in no memory")
 
@@ -190,44 +198,3 @@ class Migration:
             f"{self._source.path}: a migration stream with {what}, before byte "
             f"{self._stream.at}",
         )
-
-
-class _Waiting:
-    """Pages on their way to be digested, many at a time."""
-
-    def __init__(self, digester: Digester, sent: Sent) -> None:
-        self._digester, self._sent = digester, sent
-        self._bytes = memoryview(bytearray(_WAITING_PAGES * PAGE_SIZE))
-        self._pages = np.frombuffer(self._bytes, np.uint8).reshape(-1, PAGE_SIZE)
-        self._filled = self._count = 0
-        self._numbers: list[npt.NDArray[np.int64]] = []
-        self._whole: list[npt.NDArray[np.bool_]] = []
-
-    def add(
-        self, numbers: npt.NDArray[np.int64], bodies: npt.NDArray[np.uint8]
-    ) -> None:
-        """Pages, [page, byte]; or the one byte that each of them is full of."""
-        whole = bodies.shape[1] == PAGE_SIZE
-        if not whole and bodies.any():
-            bodies, whole = np.repeat(bodies, PAGE_SIZE, axis=1), True
-        count = len(numbers)
-        if self._filled + count > _WAITING_PAGES or self._count > _WAITING:
-            self.settle()
-        if whole:
-            self._pages[self._filled : self._filled + count] = bodies
-            self._filled += count
-        self._numbers.append(numbers)
-        self._whole.append(np.full(count, whole))
-        self._count += count
-
-    def settle(self) -> None:
-        """Digest what waits."""
-        if not self._numbers:
-            return
-        whole = np.concatenate(self._whole)
-        found = self._digester.of_bytes(self._bytes[: self._filled * PAGE_SIZE])
-        digest = np.full(len(whole), self._digester.zero)
-        fill = np.zeros(len(whole), bool)
-        digest[whole], fill[whole] = found.digest, found.fill
-        self._sent.put(np.concatenate(self._numbers), digest, fill)
-        self._numbers, self._whole, self._filled, self._count = [], [], 0, 0

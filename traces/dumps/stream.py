@@ -1,19 +1,31 @@
 """A stream of big-endian numbers, short texts and records, read through a buffer."""
 
 import os
-from typing import Any, Final, Protocol
+import struct
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 _ROOM: Final = 4 << 20
-_MOST_RECORDS: Final = 256
-"""Records looked at in one go: runs may be short, and all of them are compared."""
+_MOST_RECORDS: Final = 1 << 12
+_WORD: Final = struct.Struct(">Q")
 _FLAGS: Final = 0xFFF
 
 
 class EndedError(Exception):
     """There is less than the format asks for; never leaves the reader."""
+
+
+class Records(NamedTuple):
+    """Records of 64 bits and what follows them; equally long arrays."""
+
+    number: npt.NDArray[np.int64]
+    """The bits above the flags."""
+    flags: npt.NDArray[np.int64]
+    place: npt.NDArray[np.int64]
+    """Where what follows lies, for `Stream.bodies`, until more is read."""
 
 
 class Bytes(Protocol):
@@ -85,7 +97,7 @@ class Stream:
 
     def word(self) -> int:
         """The next 64 bits, which stay to be read."""
-        self._demand(8)
+        self.demand(8)
         return int.from_bytes(self._view[self._first : self._first + 8], "big")
 
     def number(self, size: int) -> int:
@@ -98,7 +110,7 @@ class Stream:
 
     def take(self, count: int) -> memoryview:
         """The next *count* bytes, valid until more are read."""
-        self._demand(count)
+        self.demand(count)
         self._first += count
         return self._view[self._first - count : self._first]
 
@@ -109,23 +121,39 @@ class Stream:
             self.take(some)
             count -= some
 
-    def run(self, size: int, flags: int) -> tuple[Any, npt.NDArray[np.uint8]]:
-        """The records of *size* bytes from here on, up to one whose first 64 bits do
-        not end in just these *flags*: at least one, as the caller has seen.
+    def records(self, sizes: Mapping[int, int]) -> Records:
+        """The records from here on, as long as the first 64 bits of each end in flags
+        of which *sizes* tells how many bytes follow: many at a time, though not always
+        all; none where the next one is another, or not whole."""
+        words: list[int] = []
+        at = self._first
+        # Runs of a kind are short in most memory: a loop is faster here than numpy.
+        while len(words) < _MOST_RECORDS and at + 8 <= self._end:
+            (word,) = _WORD.unpack_from(self._bytes, at)
+            size = sizes.get(word & _FLAGS)
+            if size is None or at + 8 + size > self._end:
+                break
+            words.append(word)
+            at += 8 + size
+        found = np.array(words, np.uint64)
+        flags = (found & np.uint64(_FLAGS)).astype(np.int64)
+        follow = np.zeros(len(words), np.int64)
+        for kind, size in sizes.items():
+            follow[flags == kind] = size
+        places = self._first + 8 + np.cumsum(8 + follow) - (8 + follow)
+        self._first = at
+        return Records((found >> np.uint64(12)).astype(np.int64), flags, places)
 
-        (their first 64 bits, [record, byte] the rest), valid until more are read.
-        """
-        self._demand(size)
-        count = min((self._end - self._first) // size, _MOST_RECORDS)
-        words: Any = np.ndarray(count, ">u8", self._bytes, self._first, (size,))
-        others = (words & _FLAGS) != flags
-        if others.any():
-            count = max(int(others.argmax()), 1)
-        records: npt.NDArray[np.uint8] = np.ndarray(
-            (count, size), np.uint8, self._bytes, self._first
+    def place(self) -> npt.NDArray[np.int64]:
+        """Where the next byte lies, for `bodies`."""
+        return np.array([self._first])
+
+    def bodies(self, places: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.uint8]:
+        """[place, byte] the *size* bytes from each of *places* on, as a copy."""
+        every: npt.NDArray[np.uint8] = np.ndarray(
+            (self._room - size + 1, size), np.uint8, self._bytes, 0, (1, 1)
         )
-        self._first += count * size
-        return words[:count], records[:, 8:]
+        return every[places]
 
     def jump(self, at: int) -> None:
         """Go on at byte *at* of a file."""
@@ -133,6 +161,7 @@ class Stream:
         self._below.at = self._before = at
         self._first = self._end = 0
 
-    def _demand(self, count: int) -> None:
+    def demand(self, count: int) -> None:
+        """Have *count* bytes at hand, at most as many as there is room."""
         if not self.enough(count):
             raise EndedError
