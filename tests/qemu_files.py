@@ -96,6 +96,14 @@ def part(kind: int = 2) -> bytes:
     return bytes([kind]) + big(2, 4)
 
 
+def plugged(blocks: int) -> bytes:
+    """What virtio-mem says before RAM, of so many blocks of 2 MiB."""
+    name = "0000:00:02.0/virtio-mem-device-early"
+    said = b"\4" + big(9, 4) + short(name) + big(0, 4) + big(1, 4) + big(1 << 32, 8)
+    said += big(blocks << 21, 8) + big(2 << 20, 8) + big(0, 4) + big(0, 8)
+    return said + b"\x7e" * (-(-blocks // 64) * 8) + b"\x7e" + big(9, 4)
+
+
 FOOTER = b"\x7e" + big(2, 4)
 END_OF_SECTION = big(EOS, 8) + FOOTER
 DEVICES = b"\4" + big(3, 4) + short("timer") + big(0, 4) + big(2, 4) + b"state"

@@ -84,8 +84,9 @@ class Guest:
 
 
 @contextmanager
-def running(folder: Path, blocks: int = 1) -> Iterator[Guest]:
-    """A guest of 32 MiB in as many *blocks*, with a disk for snapshots; it runs."""
+def running(folder: Path, blocks: int = 1, more: Sequence[str] = ()) -> Iterator[Guest]:
+    """A guest of 32 MiB in as many *blocks*, with a disk for snapshots and *more*; it
+    runs."""
     qemu, image = program("qemu-system-x86_64"), program("qemu-img")
     (folder / "boot").write_bytes(BOOT.ljust(510, b"\0") + b"\x55\xaa")
     (folder / "loaded").write_bytes(loaded_pages())
@@ -108,11 +109,12 @@ def running(folder: Path, blocks: int = 1) -> Iterator[Guest]:
     )
     with subprocess.Popen(
         [
-            qemu, "-accel", "tcg", "-m", "32M", *memory, "-nodefaults",
-            "-display", "none", "-vga", "std", "-qmp", "stdio",
+            qemu, "-accel", "tcg", "-m", "32M,slots=1,maxmem=1G", *memory,
+            "-nodefaults", "-display", "none", "-vga", "std", "-qmp", "stdio",
             "-drive", f"if=floppy,format=raw,readonly=on,file={folder / 'boot'}",
             "-drive", f"if=virtio,format=qcow2,file={disk}", "-boot", "a",
             "-device", f"loader,file={folder / 'loaded'},addr={LOADED_AT},force-raw=on",
+            *more,
         ],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip

@@ -62,6 +62,8 @@ class Migration:
         self._source, self._name = source, name
         self._stream = Stream(below or source)
         self._blocks: list[Block] = []
+        self._block: Block | None = None
+        """Of the page before, in whichever section that was."""
         self._sent = Sent()
         self._complete = False
 
@@ -98,17 +100,16 @@ class Migration:
 
     def _section(self, digester: Digester, shared: bool) -> Iterator[None]:
         stream, at = self._stream, self._stream.at
-        block: Block | None = None
         while True:
             flags = stream.word() & _FLAGS
             if flags in _FOLLOW:
-                if block is None:
+                if self._block is None:
                     raise self._damaged("a page of no block")
                 # Where the first record is not whole in the buffer, or at all.
                 stream.demand(8 + _FOLLOW[flags])
-                self._take(block, stream.records(_FOLLOW), digester)
+                self._take(self._block, stream.records(_FOLLOW), digester)
             elif flags in (_PAGE, _ZERO):
-                block = self._named(flags, digester)
+                self._block = self._named(flags, digester)
             elif flags == _EOS:
                 stream.skip(8)
                 return

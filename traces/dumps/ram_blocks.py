@@ -28,10 +28,11 @@ _MOST_BLOCKS: Final = 1 << 12
 _MOST_BYTES: Final = 1 << 52
 """Of physical memory that a processor can address."""
 
-# Device memory belongs to a device, by its place on a bus, or is called as ever: ROMs
-# (/rom@etc/acpi/tables, pc.bios, virtio-net-pci.rom), flash and video memory.
+# By the last part of their names: /rom@etc/acpi/tables, pc.bios, virtio-net-pci.rom,
+# 0000:00:02.0/vga.vram. The place on a bus in front says nothing: the memory that
+# virtio-mem plugs in has one too.
 _DEVICE: Final = re.compile(
-    r"^/rom@|^[0-9a-f]{4}:[0-9a-f]{2}|(^|[./])([\w-]*rom|bios|flash\d*|v(gav)?ram|tpm-ppi)$"
+    r"^/rom@|(^|[./])([\w-]*rom|bios|flash\d*|v(gav)?ram|tpm-ppi)$"
 )
 
 

@@ -17,7 +17,11 @@ MAGIC: Final = b"QEVM"
 ANOTHER_WAY: Final = "dump it with dump-guest-memory, or virsh dump --memory-only"
 
 _VERSION: Final = 3
-_RAM_VERSION: Final = 4
+_PLUGGED: Final = "virtio-mem-device-early"
+_VERSIONS: Final = {"ram": 4, _PLUGGED: 1}
+"""Sections that can be read, by the last part of their names."""
+_MOST_BLOCKS: Final = 1 << 31
+"""Of virtio-mem, which are of 1 MiB or more."""
 _MOST_TEXT: Final = 1 << 12
 _MOST_CAPABILITIES: Final = 256
 
@@ -101,7 +105,12 @@ def ram_sections(stream: Stream, path: Path) -> Iterator[None]:
     while True:
         kind = stream.number(1)
         if kind in (_START, _FULL):
-            ram = _begun(stream, path)
+            number, name = stream.number(4), stream.text()
+            _check_section(stream, path, name)
+            if name.endswith(_PLUGGED):
+                _pass_plugged(stream, path)
+                continue
+            ram = number
             yield
         elif kind in (_PART, _END):
             if stream.number(4) != ram:
@@ -118,18 +127,30 @@ def ram_sections(stream: Stream, path: Path) -> Iterator[None]:
             raise _strange(stream, path, f"{what} before the end of RAM")
 
 
-def _begun(stream: Stream, path: Path) -> int:
-    number, name = stream.number(4), stream.text()
+def _check_section(stream: Stream, path: Path, name: str) -> None:
+    """Reads the rest of a section's head."""
     stream.skip(4)
     version = stream.number(4)
-    if name != "ram":
+    expected = _VERSIONS.get(name.rpartition("/")[2])
+    if expected is None:
         raise _strange(stream, path, f"the state of {name!r} before the end of RAM")
-    if version != _RAM_VERSION:
+    if version != expected:
         raise InputError(
-            f"{path}: RAM of version {version}, expected {_RAM_VERSION}",
+            f"{path}: {name} of version {version}, expected {expected}",
             hint=ANOTHER_WAY,
         )
-    return number
+
+
+def _pass_plugged(stream: Stream, path: Path) -> None:
+    """Passes over what virtio-mem tells before RAM: where it is, and which of its
+    blocks are plugged in (hw/virtio/virtio-mem.c)."""
+    stream.skip(8)
+    region, block = stream.number(8), stream.number(8)
+    stream.skip(4 + 8)
+    blocks = region // max(block, 1)
+    if blocks > _MOST_BLOCKS:
+        raise _strange(stream, path, f"{blocks} blocks of virtio-mem")
+    stream.skip(-(-blocks // 64) * 8)
 
 
 def _check_command(stream: Stream, path: Path) -> None:

@@ -15,6 +15,7 @@ from qemu_files import (
     expected,
     head,
     part,
+    plugged,
     read,
     record,
     short,
@@ -201,11 +202,31 @@ def test_pages_never_sent_are_counted(dump: Callable[[bytes], Path]) -> None:
     assert not found.account.truncated
 
 
+@pytest.mark.parametrize("blocks", [1, 64, 65, 1000])
+def test_virtio_mem_says_what_is_plugged_in(
+    dump: Callable[[bytes], Path], blocks: int
+) -> None:
+    blocks_of = {"0000:00:02.0/more": blocks << 9, "pc.ram": 2}
+    pages = [record(0, NOISE[0], "pc.ram"), record(1, ZERO)]
+    said = stream(blocks_of, pages, begin=head() + plugged(blocks))
+    found = read(dump(said))
+
+    check(found, {blocks << 9: NOISE[0], (blocks << 9) + 1: bytes(4096)})
+    assert found.account.skipped.total() == blocks << 9
+
+
 def test_a_page_full_of_another_byte(dump: Callable[[bytes], Path]) -> None:
     found = read(dump(stream({"m0": 2}, [record(1, b"\x07", "m0"), record(0, ZERO)])))
 
     assert found.digest.tolist() == expected(bytes(4096) + b"\x07" * 4096).tolist()
     assert found.flags.tolist() == [PageFlag.PRESENCE_UNKNOWN, PageFlag.FILL]
+
+
+def test_a_section_goes_on_with_the_block_of_the_one_before(
+    dump: Callable[[bytes], Path],
+) -> None:
+    passes = [record(0, NOISE[0], "m0")], [record(1, NOISE[1])], [record(0, ZERO)]
+    check(read(dump(stream({"m0": 2}, *passes))), {0: bytes(4096), 1: NOISE[1]})
 
 
 def test_a_stream_of_old_without_configuration_or_footers(
@@ -243,6 +264,14 @@ REFUSED = {
     "long machine": (b"QEVM" + big(3, 4) + b"\7" + b"\xff" * 20, "configuration"),
     "block migration": (head() + start("block"), "'block'"),
     "ram version": (head() + start(version=3), "version 3, expected 4"),
+    "virtio-mem of another version": (
+        head() + plugged(1).replace(big(0, 4) + big(1, 4), big(0, 4) + big(2, 4)),
+        "early of version 2, expected 1",
+    ),
+    "too much virtio-mem": (
+        head() + plugged(1).replace(big(1 << 21, 8), big(1 << 60, 8), 1),
+        "blocks of virtio-mem",
+    ),
     "ended": (head() + bytes(9), "its end before the end of RAM"),
     "no sizes": (head() + start() + big(0x10, 8), "sizes|RAM there is"),
     "huge": (head() + start() + big(1 << 60 | 4, 8), "which cannot be"),

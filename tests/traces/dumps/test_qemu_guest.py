@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qemu_files import expected, read
+from qemu_files import expected, read, save
 from qemu_guest import LOADED_AT, Guest, loaded_pages, running
 
 
@@ -73,3 +73,35 @@ def test_mapped_ram_of_a_guest_that_keeps_running(
             pytest.skip("this QEMU has no mapped-ram: it came with 9.0")
         guest.migrate(f"file:{tmp_path / 'dump'}", "mapped-ram", *also)
         check(tmp_path / "dump", guest.memory())
+
+
+def test_memory_that_is_not_plugged_in(tmp_path: Path) -> None:
+    more = ["-object", "memory-backend-ram,id=more,size=256M"]
+    more += ["-device", "virtio-mem-pci,memdev=more,requested-size=0"]
+    with running(tmp_path, more=more) as guest:
+        guest.migrate(f"exec:cat > {tmp_path / 'dump'}")
+        memory = guest.memory()
+    found = read(tmp_path / "dump")
+
+    # Larger, it comes first.
+    unplugged, ram = found.mappings
+    assert unplugged["name"].endswith("/more")
+    assert ram["name"] == "m0"
+    assert found.digest.tolist() == expected(memory).tolist()
+    assert found.vpn[0] == unplugged["pages"] == 256 << 8
+    reason = next(why for why in found.account.skipped if "plugged in" in why)
+    assert found.account.skipped[reason] == 256 << 8
+
+
+def test_a_save_as_libvirt_has_qemu_write_it(tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    begin = save(b"", 6, xml="<domain><name>tiny</name></domain>".ljust(4003))
+    assert len(begin) == 4096
+    with running(tmp_path) as guest:
+        if not guest.can("mapped-ram"):
+            pytest.skip("this QEMU has no mapped-ram: it came with 9.0")
+        guest.migrate(f"file:{dump},offset=4096", "mapped-ram")
+        with dump.open("r+b") as file:
+            file.write(begin)
+        check(dump, guest.memory())
+    assert read(dump).name == "tiny"
