@@ -139,10 +139,11 @@ class MappedRam:
     def _marked(self, file: int, place: _Place) -> bool:
         """Whether the bitmap says of any page that it is there: the last thing to be
         written, it says so of none where writing was cut."""
-        length = _bitmap_bytes(place.block.pages)
-        for at in range(0, length, _ROOM):
-            if any(os.pread(file, min(_ROOM, length - at), place.bitmap + at)):
-                return True
+        end = place.bitmap + _bitmap_bytes(place.block.pages)
+        for at in range(place.bitmap, end, _ROOM):
+            data = os.pread(file, min(_ROOM, end - at), at)
+            if any(data) or not data:
+                return any(data)
         return False
 
     def _block(
@@ -165,7 +166,9 @@ class MappedRam:
             vpn = np.flatnonzero(digested.read) + (place.block.first + first)
             source.at = min(begin + count * PAGE_SIZE, size)
             yield rows(self._blocks, vpn, digested.taken(digested.read), digester.zero)
-            self._untold += count - known
+            if known < count:
+                self._untold += total - first - known
+                return
 
     def _count_missing(self, size: int, offsets: npt.NDArray[np.int64]) -> None:
         there = np.clip(size - offsets, 0, PAGE_SIZE)

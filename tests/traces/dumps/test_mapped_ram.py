@@ -134,6 +134,22 @@ def test_cut_anywhere_it_tells_what_is_missing(dump: Callable[[bytes], Path]) ->
             assert "tells nothing" in found.account.damage
 
 
+def test_a_block_that_is_said_to_be_larger_than_any_file(
+    dump: Callable[[bytes], Path],
+) -> None:
+    pages = 1 << 38
+    begin = head(MAPPED) + start() + big(pages << 12 | 4, 8) + short("m")
+    begin += big(pages << 12, 8) + big(1, 4) + big(4096, 8)
+    bitmap = len(begin) + 16
+    begin += big(bitmap, 8) + big(bitmap + pages // 8, 8)
+    with pytest.raises(InputError, match="bitmaps"):
+        read(dump(begin + bytes(99)))
+    found = read(dump(begin + bytes(9) + b"\x01" + bytes(90)))
+    assert len(found.vpn) == 799
+    assert found.account.missing_bytes == 4096
+    assert f"of {pages - 800} pages it tells nothing" in found.account.damage
+
+
 def test_a_file_whose_bitmaps_were_never_written(dump: Callable[[bytes], Path]) -> None:
     said = bytearray(mapped(RAM))
     for name, place in places(bytes(said)).items():
