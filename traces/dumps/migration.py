@@ -45,7 +45,8 @@ _BYTES_A_BYTE: Final = 16
 """Bytes that digests may take for each byte of the stream, where pages are strewn."""
 
 _NOT_SENT: Final = (
-    "pages that the stream does not mention (given back by the guest, not plugged in)"
+    "pages that the stream does not mention (given back by the guest, not plugged in, "
+    "shared and ignored)"
 )
 
 
@@ -60,11 +61,12 @@ class Migration:
         self.host = self.kernel = self.captured_at = ""
         self.account = Account(limits=[UNTOUCHED])
         self._source, self._name = source, name
-        self._stream = Stream(below or source)
+        self._stream = Stream(below) if below else Stream(source, source.at)
         self._blocks: list[Block] = []
         self._block: Block | None = None
         """Of the page before, in whichever section that was."""
         self._sent = Sent()
+        self._told = 0
         self._complete = False
 
     def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
@@ -99,7 +101,7 @@ class Migration:
                 ) from None
 
     def _section(self, digester: Digester, shared: bool) -> Iterator[None]:
-        stream, at = self._stream, self._stream.at
+        stream = self._stream
         while True:
             flags = stream.word() & _FLAGS
             if flags in _FOLLOW:
@@ -122,8 +124,8 @@ class Migration:
                 raise sections.refused(self._source.path, _WAYS[flags])
             else:
                 raise self._damaged(f"a record of type {flags:#x}")
-            if stream.at - at > _BEAT:
-                at = stream.at
+            if stream.at - self._told > _BEAT:
+                self._told = stream.at
                 yield
 
     def _named(self, flags: int, digester: Digester) -> Block:
