@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 from qemu_files import NAME, expected, mapped, read, record, save, stream
 
+from traces.dumps.conversion import Conversion, Named, Settings
 from traces.errors import InputError
+from traces.trace import Trace
 
 NOISE = np.random.default_rng(1).bytes(3 * 4096)
 MEMORY = NOISE + bytes(4096)
@@ -77,6 +79,19 @@ def test_sparse(dump: Callable[[bytes], Path]) -> None:
 def test_the_users_name_stands(dump: Callable[[bytes], Path]) -> None:
     assert read(dump(save(STREAM)), name="mine").name == "mine"
     assert read(dump(save(STREAM, xml="<domain/>"))).name == NAME
+
+
+@pytest.mark.parametrize(("prefix", "name"), [("", "a & b"), ("mine=", "mine")])
+def test_its_workload_is_the_domain(
+    dump: Callable[[bytes], Path], tmp_path: Path, prefix: str, name: str
+) -> None:
+    named = Named.parse(f"{prefix}{dump(save(STREAM))}")
+    for _ in Conversion([named], Settings()).write(tmp_path / "trace"):
+        pass
+    trace = Trace.open(tmp_path / "trace")
+
+    assert trace.processes["workload"].to_list() == [name]
+    assert trace.facts.source == "libvirt-save"
 
 
 def test_cut(dump: Callable[[bytes], Path]) -> None:
