@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from traces.dumps import sections
-from traces.dumps.digesting import Digester
+from traces.dumps.digesting import Digested, Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest
 from traces.dumps.mapped_ram import CAPABILITY as MAPPED_RAM
 from traces.dumps.ram_blocks import (
@@ -74,7 +74,7 @@ class Migration:
         for beat, _ in enumerate(self._read(digester)):
             if not beat:
                 yield guest(self._name, mappings(self._blocks))
-            yield rows(self._blocks, np.empty(0, np.int64), digester.of_bytes(b""), 0)
+            yield rows(self._blocks, np.empty(0, np.int64), Digested.none(), 0)
         self._settle()
         for numbers, digested in self._sent.batches():
             yield rows(self._blocks, numbers, digested, digester.zero)
