@@ -18,7 +18,7 @@ from traces.errors import UsageError
 if TYPE_CHECKING:
     from traces.dumps.conversion import Conversion
 
-FORMATS: Final = ("elf", "lime", "qemu", "libvirt", "qcow2", "raw")
+FORMATS: Final = ("elf", "kdump", "lime", "qemu", "libvirt", "qcow2", "raw")
 """`traces.dumps.FORMATS`, spelled again so that help stays fast."""
 
 

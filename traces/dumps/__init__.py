@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, late, libvirt, lime, qcow2, raw, sections
+from traces.dumps import elf, kdump, late, libvirt, lime, qcow2, raw, sections
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.mapped_ram import CAPABILITY, MappedRam
 from traces.dumps.migration import Migration
@@ -53,6 +53,7 @@ def _lime(source: Source, asked: Asked) -> Dump:
 
 READERS: Final[Sequence[Reader]] = (
     Reader("elf", elf.is_core, _elf),
+    Reader("kdump", kdump.is_kdump, kdump.opened, split=True),
     Reader("lime", lime.is_lime, _lime),
     Reader("qemu", sections.is_stream, _migration),
     Reader("libvirt", libvirt.is_save, libvirt.open_save),
