@@ -18,7 +18,9 @@ from traces.errors import UsageError
 if TYPE_CHECKING:
     from traces.dumps.conversion import Conversion
 
-FORMATS: Final = ("elf", "criu", "kdump", "lime", "raw")
+FORMATS: Final = (
+    "elf", "criu", "kdump", "lime", "qemu", "libvirt", "qcow2", "raw",
+)  # fmt: skip
 """`traces.dumps.FORMATS`, spelled again so that help stays fast."""
 
 

@@ -6,8 +6,22 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import archive, criu, elf, images, kdump, late, lime, raw
+from traces.dumps import (
+    archive,
+    criu,
+    elf,
+    images,
+    kdump,
+    late,
+    libvirt,
+    lime,
+    qcow2,
+    raw,
+    sections,
+)
 from traces.dumps.dump import Asked, Dump
+from traces.dumps.mapped_ram import CAPABILITY, MappedRam
+from traces.dumps.migration import Migration
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
 
@@ -36,6 +50,13 @@ def _lime(source: Source, asked: Asked) -> Dump:
     return lime.PhysicalRanges(source, asked.name)
 
 
+def _migration(source: Source, asked: Asked) -> Dump:
+    found = sections.configuration_of(source.peek(), source.path)
+    if CAPABILITY in found.capabilities:
+        return MappedRam(source, asked.name, "qemu-mapped-ram")
+    return Migration(source, asked.name, "qemu-migration")
+
+
 def _image(source: Source, _: Asked) -> Dump:
     raise criu.refused(source)
 
@@ -57,6 +78,9 @@ READERS: Final[Sequence[Reader]] = (
     Reader(_CRIU, criu.is_single, _image),
     Reader("kdump", kdump.is_kdump, kdump.opened, split=True),
     Reader("lime", lime.is_lime, _lime),
+    Reader("qemu", sections.is_stream, _migration),
+    Reader("libvirt", libvirt.is_save, libvirt.open_save),
+    Reader("qcow2", qcow2.is_qcow2, qcow2.Savevm),
 )
 
 FOLDERS: Final[Sequence[FolderReader]] = (

@@ -142,7 +142,11 @@ class One:
     def write(self, path: Path) -> Generator[int, None, None]:
         """Convert into *path*, yielding how many bytes of the file are done."""
         settings, named = self._settings, self._dump
-        asked = Asked(name=_name_of(named), private=settings.private)
+        asked = Asked(
+            name=_name_of(named),
+            given=bool(named.name),
+            private=settings.private,
+        )
         digester = Digester(settings.seed)
         with named.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)

@@ -30,6 +30,8 @@ class Asked:
 
     name: str
     """What its workload or virtual machine is called."""
+    given: bool = False
+    """Whether the user called it so; else it is the file's name."""
     private: bool = False
     """Leave out command lines."""
 
