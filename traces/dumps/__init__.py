@@ -3,10 +3,10 @@
 A reader is known by what a file holds, never by what it is called.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, elfcore, raw, vmcore
+from traces.dumps import elf, elfcore, raw, records, table, umass, vmcore
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -38,13 +38,22 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
-READERS: Final[Sequence[Reader]] = (Reader("elf", elf.is_core, _elf),)
+READERS: Final[Sequence[Reader]] = (
+    Reader("elf", elf.is_core, _elf),
+    Reader("table", records.is_table, table.Table),
+)
+
+# What does not tell what it is, and is taken for it at its user's word.
+_AT_WORD: Final[Mapping[str, Callable[[Source, Asked], Dump]]] = {
+    "raw": lambda source, asked: raw.RawMemory(source, asked.name),
+    "table": table.Table,
+    "umass": umass.Umass,
+}
 
 FOLDERS: Final[Sequence[FolderReader]] = ()
 
-_RAW: Final = "raw"
 _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
-FORMATS: Final = (*dict.fromkeys(_NAMES), _RAW)
+FORMATS: Final = (*dict.fromkeys([*_NAMES, *_AT_WORD]),)
 
 
 def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Dump:
@@ -54,8 +63,8 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
-    if form == _RAW:
-        return raw.RawMemory(source, asked.name)
+    if form is not None and form in _AT_WORD:
+        return _AT_WORD[form](source, asked)
     head = source.peek()
     for reader in READERS:
         if form in (None, reader.name) and reader.recognises(head):
