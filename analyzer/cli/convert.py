@@ -18,7 +18,7 @@ from traces.errors import UsageError
 if TYPE_CHECKING:
     from traces.dumps.conversion import Conversion
 
-FORMATS: Final = ("elf", "table", "raw", "umass")
+FORMATS: Final = ("elf", "lime", "table", "raw", "umass")
 """`traces.dumps.FORMATS`, spelled again so that help stays fast."""
 
 
@@ -208,10 +208,9 @@ def _summarise(conversion: "Conversion", output: Path, seconds: float) -> None:
             if count:
                 note(f"skipped: {count} {why}")
     rows = sum(done.rows for done in conversion.converted)
-    rate = conversion.total / max(seconds, 1e-3) / 1e9
     note(
         f"{output}: {count_text(rows)} pages ({pages_text(rows)}), "
-        f"{bytes_text(output.stat().st_size)} in {seconds:.1f} s ({rate:.1f} GB/s)"
+        f"{bytes_text(output.stat().st_size)} in {seconds:.1f} s"
     )
     for sentence in Trace.open(output).facts.limits:
         note(f"limit: {sentence}")

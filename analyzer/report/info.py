@@ -48,7 +48,7 @@ class Inventory:
 def inventory_of_trace(facts: Facts, found: "Survey") -> Inventory:
     """What a trace's footer says, and a count of its contents."""
     sentences = {
-        "source": f"{facts.source}, by {facts.tool}, on host {facts.host}",
+        "source": f"{facts.source}, by {facts.tool}, {_host(facts)}",
         "digests": f"{facts.digest}, seed {facts.seed_id}",
         "workload": f"by {facts.label_by}",
     }
@@ -73,6 +73,10 @@ def inventory_of_trace(facts: Facts, found: "Survey") -> Inventory:
         sentences=sentences,
         members={"capture": members},
     )
+
+
+def _host(facts: Facts) -> str:
+    return f"on host {facts.host}" if facts.host else "of a host it does not name"
 
 
 def inventory_of_result(result: ReplayResult) -> Inventory:
@@ -137,6 +141,6 @@ def _labelled(inventory: Inventory) -> Iterator[tuple[str, str]]:
     yield "zero", f"{count_text(zero)}, {share_text(zero, pages)} of them"
     yield "contents", f"{count_text(inventory.distinct_contents)} distinct"
     yield "processes", f"{trace.processes} in {trace.workloads} workloads"
-    yield "captured", f"{trace.captured_at}, kernel {trace.kernel}"
+    yield "captured", f"{trace.captured_at}, kernel {trace.kernel or 'not told'}"
     yield "epochs", str(trace.epochs)
     yield from inventory.sentences.items()

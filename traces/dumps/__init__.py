@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, elfcore, raw, records, table, umass, vmcore
+from traces.dumps import elf, late, lime, raw, records, table, umass
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -21,13 +21,13 @@ class Reader(NamedTuple):
     """Whether the first bytes of a file are its own."""
     open: Callable[[Source, Asked], Dump]
     """Raises InputError for a file that is broken, or of a kind it cannot read."""
+    split: bool = False
+    """Whether one dump may be of several files."""
 
 
 def _elf(source: Source, asked: Asked) -> Dump:
     found = elf.read_elf(source)
-    if any(note.name.startswith(vmcore.NOTES) for note in found.notes):
-        return vmcore.VmCore(found, asked.name)
-    return elfcore.ElfCore(found, private=asked.private)
+    return late.LateCore(found, asked) if found.late else late.known(found, asked)
 
 
 class FolderReader(NamedTuple):
@@ -38,8 +38,13 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
+def _lime(source: Source, asked: Asked) -> Dump:
+    return lime.PhysicalRanges(source, asked.name)
+
+
 READERS: Final[Sequence[Reader]] = (
     Reader("elf", elf.is_core, _elf),
+    Reader("lime", lime.is_lime, _lime),
     Reader("table", records.is_table, table.Table),
 )
 
@@ -63,20 +68,32 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
-    if form is not None and form in _AT_WORD:
-        return _AT_WORD[form](source, asked)
     head = source.peek()
+    if not head:
+        what = source.cut or "is empty"
+        raise InputError(f"{source.path}: {what}, expected a dump")
+    if form is not None and form in _AT_WORD:
+        _require_one_file(source, form)
+        return _AT_WORD[form](source, asked)
     for reader in READERS:
         if form in (None, reader.name) and reader.recognises(head):
+            if not reader.split:
+                _require_one_file(source, reader.name)
             return reader.open(source, asked)
-    if not head:
-        raise InputError(f"{source.path}: is empty, expected a dump")
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
     raise InputError(
         f"{source.path}: begins with {head[:8]!r}, which is no dump known here",
         hint="memory as it is, without a header, is read with --format raw",
     )
+
+
+def _require_one_file(source: Source, form: str) -> None:
+    if source.parts:
+        raise InputError(
+            f"{source.path}: of format {form}, of which a dump is one file, not "
+            f"{1 + len(source.parts)} joined with +"
+        )
 
 
 def _opened_folder(folder: Folder, asked: Asked, form: str | None) -> Dump:

@@ -31,12 +31,19 @@ from traces.tool import tool
 from traces.workload import Names, label
 from traces.writer import TraceWriter, row_of
 
-_ALONE: Final = 256 << 20
+_ALONE: Final = 512 << 20
 """Bytes in all below which starting workers takes longer than reading."""
 _BEAT: Final = 0.1
 _SAMPLE: Final = 1 << 16
 """Pages of a guest that are looked at for signs of encryption."""
 _FEW: Final = 1024
+_ENCRYPTED: Final = (
+    "all pages differ and none is zero, as in an encrypted guest (SEV, TDX)"
+)
+_NO_KERNEL: Final = (
+    "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
+    "as in the newest one known"
+)
 _SPARSE_COPY: Final = (
     "no page of zeros is among its data: if the file was copied or unpacked by a "
     "program that makes holes of zeros, pages in use are taken for absent ones"
@@ -125,6 +132,7 @@ class One:
         self.processes = self.rows = self._zeros = 0
         self._account = Account()
         self._format = ""
+        self._noise = False
 
     @property
     def converted(self) -> Converted:
@@ -141,16 +149,16 @@ class One:
         """Convert into *path*, yielding how many bytes of the file are done."""
         settings, named = self._settings, self._dump
         asked = Asked(
-            name=named.name or _stem(named.path),
+            name=_name_of(named),
             private=settings.private,
             layout=settings.layout,
         )
         digester = Digester(settings.seed)
         with named.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)
-            self._account, self._format = dump.account, dump.format
             writer.begin_epoch(0)
             yield from self._steps(dump, source, digester, writer)
+            self._account, self._format = dump.account, dump.format
             self._check()
             writer.end_epoch(0)
             writer.finish(self._facts(dump, digester))
@@ -162,12 +170,11 @@ class One:
         digester: Digester,
         writer: TraceWriter,
     ) -> Generator[int, None, None]:
-        first, guest = 0, _Guest(digester.zero)
+        first, guest, noise = 0, False, _Noise()
         for step in dump.steps(digester):
             if isinstance(step, Dumped):
-                guest.check(source.path)
                 row = self._row(step.process)
-                guest = _Guest(digester.zero, look=bool(row["vm"]))
+                guest = bool(row["vm"])
                 first = writer.add_process(row, step.mappings)
                 self.processes += 1
             elif isinstance(step, Announced):
@@ -181,13 +188,14 @@ class One:
                 writer.end_epoch(0)
                 writer.begin_epoch(step.t_ns, "delta")
             elif len(step.vpn):
-                guest.add(step)
+                if guest:
+                    noise.add(step)
                 numbers = step.mapping + np.int32(first)
                 writer.add_pages(step._replace(mapping=numbers))
                 self.rows += len(step.vpn)
                 self._zeros += int(np.count_nonzero(step.digest == digester.zero))
             yield source.done
-        guest.check(source.path)
+        self._noise = noise.heard() and not self._zeros
 
     def _row(self, process: Mapping[str, Any]) -> dict[str, Any]:
         """The process's columns, with the workload's name among them."""
@@ -198,11 +206,19 @@ class One:
         named = label(
             self._settings.label_by, known, row["comm"], row["user"], row["exe"]
         )
-        row["workload"] = self._dump.name or named or _stem(self._dump.path)
+        row["workload"] = _text(self._dump.name) or named or _name_of(self._dump)
         return row
 
     def _check(self) -> None:
         account, path = self._account, self._dump.path
+        if self._noise and not account.absent:
+            raise InputError(
+                f"{path}: {_ENCRYPTED}, whose memory KSM cannot merge",
+                hint="an encrypted guest can only be dumped from inside",
+            )
+        if self._noise:
+            # What is there of a sparse file may be noise by chance.
+            account.limits.append(_ENCRYPTED)
         if account.absent and self.rows and not self._zeros and not account.hashing:
             account.limits.append(_SPARSE_COPY)
         if not account.truncated:
@@ -212,11 +228,14 @@ class One:
             raise InputError(
                 f"{path}: {told}", hint="without --strict what is there is taken"
             )
-        account.limits.insert(0, f"{path.name}: {told}: what is told is of the rest")
+        account.limits.insert(
+            0, f"{_text(path.name)}: {told}: what is told is of the rest"
+        )
 
     def _facts(self, dump: Dump, digester: Digester) -> Facts:
         own = Hashing("xxh3-64", digester.zero)
         hashing = self._account.hashing or own
+        limits = self._account.limits + ([] if dump.kernel else [_NO_KERNEL])
         return Facts(
             host=dump.host,
             kernel=dump.kernel,
@@ -228,7 +247,7 @@ class One:
             seed_id=seed_id(self._settings.seed),
             label_by=self._settings.label_by,
             skipped={why: n for why, n in self._account.skipped.items() if n},
-            limits=list(dict.fromkeys(self._account.limits)),
+            limits=list(dict.fromkeys(limits)),
         )
 
 
@@ -328,31 +347,25 @@ def _convert(at: int, dump: Named, settings: Settings, part: Path) -> Converted:
     return one.converted
 
 
-class _Guest:
-    """Tells the memory of an encrypted guest, which looks like noise: no two of its
-    pages are equal, and none is zero (AMD SEV, Intel TDX)."""
+class _Noise:
+    """Tells memory that looks like noise, as an encrypted guest's does (AMD SEV, Intel
+    TDX): no two pages are equal."""
 
-    def __init__(self, zero: int, look: bool = False) -> None:
-        self._zero, self._look = zero, look
+    def __init__(self) -> None:
         self._digests: list[npt.NDArray[np.int64]] = []
         self._pages = 0
 
     def add(self, pages: Pages) -> None:
-        if self._look and self._pages < _SAMPLE:
+        if self._pages < _SAMPLE:
             self._digests.append(pages.digest)
             self._pages += len(pages.digest)
 
-    def check(self, path: Path) -> None:
-        """Raises InputError where the pages seen were of an encrypted guest."""
+    def heard(self) -> bool:
+        """Whether all pages seen are noise, and many enough to say so."""
         if self._pages < _FEW:
-            return
+            return False
         digests = np.concatenate(self._digests)
-        if len(np.unique(digests)) == len(digests) and self._zero not in digests:
-            raise InputError(
-                f"{path}: all of {len(digests)} pages differ and none is zero: the "
-                "memory of an encrypted guest (SEV, TDX), which KSM cannot merge",
-                hint="dump it from inside, or without encryption",
-            )
+        return len(np.unique(digests)) == len(digests)
 
 
 def truncation(account: Account) -> str:
@@ -372,8 +385,15 @@ def _size_of(path: Path) -> int:
         return 0
 
 
-def _stem(path: Path) -> str:
-    return path.name or str(path)
+def _name_of(dump: Named) -> str:
+    """What was asked for, or the file's own name."""
+    return _text(dump.name or dump.path.name or str(dump.path))
+
+
+def _text(name: str) -> str:
+    """A name from the command line or the file system, which need not be Unicode, as
+    a trace can hold it."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _changed(path: Path) -> str:

@@ -13,7 +13,7 @@ from traces.digest import (
     page_secret,
     zero_digest,
 )
-from traces.dumps.source import Source
+from traces.dumps.source import Readable
 from traces.schema import PAGE_SIZE
 
 BATCH_PAGES: Final = 1 << 16
@@ -31,7 +31,15 @@ class Digested(NamedTuple):
     read: npt.NDArray[np.bool_]
     """False where the file ended before the page did."""
 
-    def taken(self, rows: npt.NDArray[np.bool_]) -> "Digested":
+    @classmethod
+    def none(cls) -> "Digested":
+        """Of no page."""
+        nothing = np.empty(0, bool)
+        return cls(np.empty(0, np.int64), nothing, nothing)
+
+    def taken(
+        self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice
+    ) -> "Digested":
         """Those of *rows*."""
         return Digested(self.digest[rows], self.fill[rows], self.read[rows])
 
@@ -65,7 +73,7 @@ class Digester:
         digest[~read] = 0
         return Digested(digest, fill.astype(bool) & read, read)
 
-    def of_source(self, source: Source, pages: int) -> Digested:
+    def of_source(self, source: Readable, pages: int) -> Digested:
         """The next *pages* pages of *source*; fewer elements at its end."""
         parts = []
         while pages > 0:
@@ -97,8 +105,7 @@ class Digester:
 def joined(parts: list[Digested]) -> Digested:
     """One behind the other."""
     if not parts:
-        nothing = np.empty(0, bool)
-        return Digested(np.empty(0, np.int64), nothing, nothing)
+        return Digested.none()
     digest, fill, read = map(np.concatenate, zip(*parts, strict=True))
     return Digested(digest, fill, read)
 

@@ -23,6 +23,8 @@ _PT_NOTE: Final = 4
 _PN_XNUM: Final = 0xFFFF
 _MOST_HEADERS: Final = 1 << 22
 _MOST_NOTES: Final = 64 << 20
+_MOST_BYTES: Final = 1 << 57
+"""No machine addresses more."""
 
 _NARROW: Final = np.dtype(
     [(name, "u4") for name in
@@ -79,16 +81,30 @@ class Elf:
     loads: Loads
     """In the order of the file."""
     notes: list[Note] = field(default_factory=list)
+    late: list[tuple[int, int]] = field(default_factory=list)
+    """(offset, size) of notes that stand behind memory, in a file that can only be
+    read forwards."""
+    cut: bool = False
+    """Whether some of its notes are missing."""
 
     def unpack(self, form: str, data: bytes, at: int = 0) -> tuple[Any, ...]:
         """`struct.unpack_from` in the file's byte order; W is a word of its size."""
         word = "Q" if self.wide else "I"
         return struct.unpack_from(self.order + form.replace("W", word), data, at)
 
-    def text(self, name: bytes) -> str:
-        """Everything that notes called *name* say, as text."""
-        found = [note.desc for note in self.notes if note.name == name]
-        return b"".join(found).decode("utf-8", "replace")
+    def add_notes(self, data: bytes, size: int) -> None:
+        """Take up the notes in *data*, which should be of *size* bytes."""
+        at = 0
+        while at + 12 <= len(data):
+            name_size, desc_size, kind = self.unpack("III", data, at)
+            desc_at = at + 12 + (name_size + 3 & ~3)
+            if desc_at + desc_size > len(data):
+                break
+            name = data[at + 12 : at + 12 + name_size].rstrip(b"\0")
+            desc = data[desc_at : desc_at + desc_size]
+            self.notes.append(Note(name, kind, desc))
+            at = desc_at + (desc_size + 3 & ~3)
+        self.cut |= at < size
 
     def notes_of(self, kind: int) -> list[bytes]:
         """What the notes of the kernel of that type say."""
@@ -138,10 +154,22 @@ def read_elf(source: Source) -> Elf:
     if len(raw) < count * size:
         raise _bad(source, f"cut within its {count} program headers")
     headers = np.frombuffer(raw, kind)
-    elf = Elf(source, order, wide, _loads(headers[headers["type"] == _PT_LOAD]))
+    loads = _loads(source, headers[headers["type"] == _PT_LOAD])
+    elf = Elf(source, order, wide, loads)
     first = int(elf.loads.offset[elf.loads.filesz > 0].min(initial=1 << 62))
     for segment in np.sort(headers[headers["type"] == _PT_NOTE], order="offset"):
-        elf.notes += _notes(elf, int(segment["offset"]), int(segment["filesz"]), first)
+        offset, size = int(segment["offset"]), int(segment["filesz"])
+        size = min(size, _MOST_NOTES)
+        if source.plain:
+            place = min(offset, source.size)
+            elf.add_notes(os.pread(source.file(), size, place), size)
+        elif source.at <= offset and offset + size <= first:
+            source.skip(offset - source.at)
+            elf.add_notes(source.read(size), size)
+        else:
+            elf.late.append((offset, size))
+        if elf.cut and offset < first:
+            raise _bad(source, "cut within its notes")
     return elf
 
 
@@ -150,7 +178,7 @@ def _many(
 ) -> int:
     """How many program headers there are, where a header's 16 bits cannot say it
     (fs/binfmt_elf.c: fill_extnum_info)."""
-    if source.plain:
+    if source.plain and shoff < source.size:
         section = os.pread(source.file(), 64, shoff)
         at = 44 if wide else 28
         if len(section) >= at + 4:
@@ -164,7 +192,7 @@ def _many(
     return (notes - phoff) // kind.itemsize
 
 
-def _loads(headers: npt.NDArray[Any]) -> Loads:
+def _loads(source: Source, headers: npt.NDArray[Any]) -> Loads:
     def column(name: str) -> npt.NDArray[np.int64]:
         return headers[name].astype(np.uint64).view(np.int64)
 
@@ -172,38 +200,13 @@ def _loads(headers: npt.NDArray[Any]) -> Loads:
         column("offset"), column("vaddr"), column("paddr"), column("filesz"),
         column("memsz"), column("flags"),
     )  # fmt: skip
-    # Sizes and places beyond 2^63 are no sizes.
-    sane = (loads.offset >= 0) & (loads.filesz >= 0) & (loads.memsz >= 0)
-    loads = loads.taken(sane & (loads.offset + loads.filesz >= 0))
+    if not len(loads):
+        raise _bad(source, "no memory is in it")
+    for values in (loads.offset, loads.filesz, loads.memsz):
+        if absurd := values[(values < 0) | (values > _MOST_BYTES)].tolist():
+            size = absurd[0] % (1 << 64)
+            raise _bad(source, f"a segment of {size} bytes, or at such a place")
     return loads.taken(np.argsort(loads.offset, kind="stable"))
-
-
-def _notes(elf: Elf, offset: int, size: int, first_load: int) -> list[Note]:
-    """The notes of a segment; as many as are there, where it is cut."""
-    size = min(size, _MOST_NOTES)
-    source = elf.source
-    if source.plain:
-        data = os.pread(source.file(), size, offset)
-    elif source.at <= offset and offset + size <= max(first_load, source.at):
-        source.skip(offset - source.at)
-        data = source.read(size)
-    else:
-        raise InputError(
-            f"{source.path}: {source.packing[0]}, and its notes stand behind its "
-            "memory",
-            hint="decompress it first",
-        )
-    found, at = [], 0
-    while at + 12 <= len(data):
-        name_size, desc_size, kind = struct.unpack_from(elf.order + "III", data, at)
-        name_at = at + 12
-        desc_at = name_at + (name_size + 3 & ~3)
-        at = desc_at + (desc_size + 3 & ~3)
-        if desc_at + desc_size > len(data):
-            break
-        name = data[name_at : name_at + name_size].rstrip(b"\0")
-        found.append(Note(name, kind, data[desc_at : desc_at + desc_size]))
-    return found
 
 
 def _bad(source: Source, what: str) -> InputError:
