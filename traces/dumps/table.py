@@ -51,6 +51,10 @@ _NO_FLAGS: Final = "the table does not say which mappings were offered to ksmd"
 _NO_ADDRESSES: Final = (
     "the table has no addresses: pages are numbered in the order of its rows"
 )
+_NO_HASH: Final = (
+    "which hash made the digests is not known: compare them only with digests made "
+    "alike"
+)
 _NO_ZERO: Final = (
     "which page is zero is not known: --zero-digest can tell, or a column named zero"
 )
@@ -141,46 +145,51 @@ class Table:
             ) from error
 
     def _hashing(self, fields: Fields, rows: Rows, seed: int) -> Hashing:
-        """Which hash it was and what it makes of zero pages, as far as anything tells:
-        the user, the column `zero`, the name of the column of digests, or the digests
-        themselves."""
+        """Which hash it was, and what it makes of a zero page, as far as that is
+        known."""
         bits = 4 * fields.digits or (32 if fields.most < 1 << 32 else 64)
-        width = fields.width
+        width, limits = fields.width, self.account.limits
 
         def word(digest: bytes) -> int:
             return int(hashes.words(digest.rjust(width, b"\0"), width, seed)[0])
 
-        column = self._layout.name("digest")
         known = hashes.hashes_of(bits // 8) if bits % 8 == 0 else []
-        named = hashes.hash_called(column)
-        zero = self._said_zero(fields, rows, word)
-        likely: list[Hash] = [named] if named in known and named else []
-        if zero is None and likely:
-            zero = word(likely[0].zero)
+        found, zero = self._recognised(known, fields, rows, word)
         if zero is None:
-            likely = [one for one in known if (rows.digest == word(one.zero)).any()]
-            zero = word(likely[0].zero) if likely else None
-        else:
-            likely = [one for one in known if word(one.zero) == zero]
-        if zero is None:
-            self.account.limits.append(_NO_ZERO)
+            limits.append(_NO_ZERO)
         elif (rows.digest[rows.told & SAID_FILLED != 0] == zero).any():
             raise InputError(
                 f"{self._path}: a page has the digest of zero pages, but false in "
                 f"column {self._layout.name('zero')}"
             )
-        if likely:
-            name = likely[0].name
-        else:
-            name = hashes.unknown_name(column, bits)
-            self.account.limits.append(
-                "which hash made the digests is not known: compare them only with "
-                "digests made alike"
-            )
+        if found is None:
+            limits.append(_NO_HASH)
         if bits < 64:
-            self.account.limits.append(_collisions(rows, bits))
+            limits.append(_collisions(rows, bits))
+        column = self._layout.name("digest")
+        name = found.name if found else hashes.unknown_name(column, bits)
         again = "→xxh3-64" if hashes.are_hashed_again(width, seed) else ""
         return Hashing(name + again, _free(rows) if zero is None else zero)
+
+    def _recognised(
+        self,
+        known: list[Hash],
+        fields: Fields,
+        rows: Rows,
+        word: Callable[[bytes], int],
+    ) -> tuple[Hash | None, int | None]:
+        """Which of the *known* hashes it was, and the zero page's digest: told by the
+        user or the column `zero`, by the name of the column of digests, or by a zero
+        page among the others."""
+        said = self._said_zero(fields, rows, word)
+        if said is not None:
+            return next((one for one in known if word(one.zero) == said), None), said
+        named = hashes.hash_called(self._layout.name("digest"))
+        for one in known:
+            zero = word(one.zero)
+            if one == named or (named not in known and (rows.digest == zero).any()):
+                return one, zero
+        return None, None
 
     def _said_zero(
         self, fields: Fields, rows: Rows, word: Callable[[bytes], int]
