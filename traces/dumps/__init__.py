@@ -3,7 +3,7 @@
 A reader is known by what a file holds, never by what it is called.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from traces.dumps import (
@@ -17,7 +17,10 @@ from traces.dumps import (
     lime,
     qcow2,
     raw,
+    records,
     sections,
+    table,
+    umass,
 )
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.mapped_ram import CAPABILITY, MappedRam
@@ -81,15 +84,22 @@ READERS: Final[Sequence[Reader]] = (
     Reader("qemu", sections.is_stream, _migration),
     Reader("libvirt", libvirt.is_save, libvirt.open_save),
     Reader("qcow2", qcow2.is_qcow2, qcow2.Savevm),
+    Reader("table", records.is_table, table.Table),
 )
+
+# What does not tell what it is, and is taken for it at its user's word.
+_AT_WORD: Final[Mapping[str, Callable[[Source, Asked], Dump]]] = {
+    "raw": lambda source, asked: raw.RawMemory(source, asked.name),
+    "table": table.Table,
+    "umass": umass.Umass,
+}
 
 FOLDERS: Final[Sequence[FolderReader]] = (
     FolderReader(_CRIU, criu.recognises_folder, _images),
 )
 
-_RAW: Final = "raw"
 _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
-FORMATS: Final = (*dict.fromkeys(_NAMES), _RAW)
+FORMATS: Final = (*dict.fromkeys([*_NAMES, *_AT_WORD]),)
 
 
 def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Dump:
@@ -109,9 +119,9 @@ def _opened_file(source: Source, asked: Asked, form: str | None) -> Dump:
     if not head:
         what = source.cut or "is empty"
         raise InputError(f"{source.path}: {what}, expected a dump")
-    if form == _RAW:
+    if form is not None and form in _AT_WORD:
         _require_one_file(source, form)
-        return raw.RawMemory(source, asked.name)
+        return _AT_WORD[form](source, asked)
     if reader := _reader(head, form):
         if not reader.split:
             _require_one_file(source, reader.name)
@@ -155,7 +165,7 @@ def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
         of_criu = of_criu and form in (None, _CRIU)
         if of_criu and found is None:
             return criu.open_archive(tar, kept, member)
-        if of_criu or (head and (form == _RAW or _reader(head, form))):
+        if of_criu or (head and (form in _AT_WORD or _reader(head, form))):
             if found is not None:
                 raise InputError(
                     f"{source.path}: an archive of several dumps: {found.path.name}, "
