@@ -16,6 +16,8 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     ".csv": "csv",
     ".md": "md",
     ".parquet": "parquet",
+    ".html": "html",
+    ".prom": "openmetrics",
 }
 
 _LEAST_WIDTH: Final = 20

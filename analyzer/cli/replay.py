@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from analyzer.policy import MergePolicy
     from analyzer.result import ReplayResult
 
-_FORMATS: Final = ("text", "json", "csv", "md")
+_FORMATS: Final = ("text", "json", "csv", "md", "openmetrics")
 _TABLES: Final = ("workload", "process", "mapping", "kind", "content", "pass")
 _CONTENTS: Final = 20
 _SAVED: Final = 1000
@@ -57,7 +57,8 @@ _SAVED: Final = 1000
     "--rows",
     type=click.IntRange(0),
     metavar="ROWS",
-    help="Rows of it, 0 for all.  [default: 8 in text, 20 in md, all in csv]",
+    help="Rows of it, 0 for all.  [default: 8 in text, 20 in md and openmetrics, all "
+    "in csv]",
 )
 @click.option(
     "--filter",
@@ -86,6 +87,10 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
     knobs_of(options)
     where = where_of(options)
     policy = policy_of(options)
+    if form == "openmetrics":
+        from analyzer.report.openmetrics import check_table
+
+        check_table(options["by"])
     for path in (output, options["save"]):
         check_writable(path, *traces)
     with named_or_demo(traces, "replay") as paths:

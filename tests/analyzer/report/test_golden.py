@@ -52,6 +52,7 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "replay-hostile.md": lambda: drawn(result(HOSTILE), "md", Layout(by="process")),
     "replay.csv": lambda: drawn(result(), "csv", Layout()),
     "replay-hostile.csv": lambda: drawn(result(HOSTILE), "csv", Layout(by="process")),
+    "replay.prom": lambda: drawn(result(), "openmetrics", Layout(rows=3)),
     "replay.json": lambda: drawn(result(), "json", Layout()),
     "compare.txt": lambda: compared("text", Layout()),
     "compare-110-colour.txt": lambda: compared(
