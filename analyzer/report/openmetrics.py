@@ -16,7 +16,6 @@ from analyzer.report.layout import Layout
 from analyzer.report.rows import rows
 from analyzer.result import ReplayResult
 from analyzer.worth import cost_of, pages_offered, pass_of
-from traces.errors import UsageError
 from traces.schema import PAGE_SIZE
 
 ROWS: Final = 20
@@ -53,7 +52,7 @@ class Family(NamedTuple):
     help: str
     samples: list[Sample]
     estimate: bool = False
-    """Whether it is an estimate; HELP says which it is."""
+    """Whether it is an estimate, and not what the simulated ksmd counted; in HELP."""
 
 
 def openmetrics(result: ReplayResult, layout: Layout) -> str:
@@ -61,7 +60,8 @@ def openmetrics(result: ReplayResult, layout: Layout) -> str:
     *layout.rows* workloads that save most (`ROWS` unless said, 0 for all).
 
     Every sample has the label `source`: what *layout.source* says, else the trace's
-    path. HELP ends in `[exact]` or `[estimate]`.
+    path. HELP ends in `[exact within limits]`
+    or `[estimate]`; `limits` counts what the other formats tell in sentences.
     """
     source = {"source": layout.source or result.trace.path}
     return exposition(
@@ -70,15 +70,6 @@ def openmetrics(result: ReplayResult, layout: Layout) -> str:
         )
         for family in _families(result, layout)
     )
-
-
-def check_table(by: str) -> None:
-    """Raises UsageError where the table *by* has no metrics."""
-    if by != "workload":
-        raise UsageError(
-            f"--by {by}: openmetrics has gauges of workloads only",
-            hint="leave out --by, or take another format",
-        )
 
 
 def exposition(families: Iterable[Family]) -> str:
@@ -266,7 +257,7 @@ def _lines(family: Family) -> Iterator[str]:
     unit = name.rsplit("_", 1)[-1]
     if unit in _UNITS:
         yield f"# UNIT {name} {unit}"
-    grade = "estimate" if family.estimate else "exact"
+    grade = "estimate" if family.estimate else "exact within limits"
     yield f"# HELP {name} {family.help} [{grade}]"
     for labels, value in family.samples:
         told = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())

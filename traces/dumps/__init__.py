@@ -47,6 +47,14 @@ _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
 FORMATS: Final = (*dict.fromkeys(_NAMES), _RAW)
 
 
+def recognised(source: Source | Folder) -> bool:
+    """Whether what is in *source* is a dump by its own account, readable or not."""
+    if isinstance(source, Folder):
+        return any(reader.recognises(source) for reader in FOLDERS)
+    head = source.peek()
+    return any(reader.recognises(head) for reader in READERS)
+
+
 def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Dump:
     """The dump in *source*, recognised by its content or taken for *form*.
 

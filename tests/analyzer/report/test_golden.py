@@ -6,6 +6,7 @@ UPDATE_GOLDEN=1 rewrites the files; what changed is then for `git diff` to show.
 import importlib.metadata
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from results import HOSTILE, other_result, result
 
 from analyzer.compare import compare
 from analyzer.report import drawn
+from analyzer.report.batch.document import drawn as batch_drawn
+from analyzer.report.batch.entry import Batch, Skipped, entry_of, failed
 from analyzer.report.compare import drawn as compare_drawn
 from analyzer.report.info import (
     info_json,
@@ -38,6 +41,17 @@ def compared(form, layout, a=None, b=None):
     return compare_drawn(compare(a, b), form, layout)
 
 
+def summary(form):
+    """Two sources, one of them with a report beside it, one that failed."""
+    entries = [
+        entry_of("vm", "vm.elf", "elf-vmcore", other_result()),
+        failed("x", "x.parquet", "x.parquet: is empty"),
+        replace(entry_of("web", "web.parquet", "trace", result()), report="web.html"),
+    ]
+    batch = Batch(entries=entries, skipped=[Skipped("notes", "no source")])
+    return batch_drawn(batch, form, Layout()).decode()
+
+
 DRAWINGS: dict[str, Callable[[], str]] = {
     "replay.txt": lambda: drawn(result(), "text", Layout()),
     "replay-110-colour.txt": lambda: drawn(
@@ -54,6 +68,12 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "replay-hostile.csv": lambda: drawn(result(HOSTILE), "csv", Layout(by="process")),
     "replay.prom": lambda: drawn(result(), "openmetrics", Layout(rows=3)),
     "replay.json": lambda: drawn(result(), "json", Layout()),
+    "summary.txt": lambda: summary("text"),
+    "summary.md": lambda: summary("md"),
+    "summary.csv": lambda: summary("csv"),
+    "summary.json": lambda: summary("json"),
+    "summary.prom": lambda: summary("openmetrics"),
+    "summary.html": lambda: summary("html"),
     "compare.txt": lambda: compared("text", Layout()),
     "compare-110-colour.txt": lambda: compared(
         "text", Layout(by="process", width=110, colour=True, ascii=False)

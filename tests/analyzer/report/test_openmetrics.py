@@ -96,7 +96,7 @@ def test_the_figures_are_those_of_the_json():
 
 def test_estimates_are_called_so():
     text = drawn(result(), "openmetrics", Layout())
-    grades = dict(re.findall(r"# HELP ksm_analyze_(\S+) .* \[(exact|estimate)\]", text))
+    grades = dict(re.findall(r"# HELP ksm_analyze_(\S+) .* \[(exact|estimate)\b", text))
     assert len(grades) == text.count("# TYPE ")
     assert {name for name, grade in grades.items() if grade == "estimate"} == {
         "ksmd_cpu_seconds",
