@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from analyzer.counters import RMAP_ITEM_SIZE, KsmCounters
@@ -191,6 +193,21 @@ def history(result: ReplayResult, processes: Sequence[int]) -> list[int]:
         end = result.processes[list(processes)]
         told.append(int((end["pages_saved_zero"] + end["pages_saved_nonzero"]).sum()))
     return [int(pages) for pages in told]
+
+
+def figures(
+    result: ReplayResult, name: str, at: Sequence[int]
+) -> npt.NDArray[np.int64]:
+    """int64[at, processes]: the column *name* of `process_passes` or of
+    `process_savings` at the moments *at*, for each of `result.processes`."""
+    told = result.process_savings
+    if name not in told.columns:
+        told = result.process_passes
+    count, last = result.processes.height, moments(result) - 1
+    by_pass = told[name].to_numpy().reshape(-1, max(count, 1))
+    end = result.processes[name].to_numpy()
+    rows = [end if moment == last else by_pass[moment] for moment in at]
+    return np.array(rows, np.int64).reshape(len(at), count)
 
 
 def kinds_of(result: ReplayResult, processes: Sequence[int]) -> pl.DataFrame:

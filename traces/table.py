@@ -23,6 +23,13 @@ from traces.schema import TABLE_KEY
 DAMAGE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
 """What Arrow raises, one way or another, when a file's bytes make no sense."""
 
+_DUMPS: Final = (
+    b"\x7fELF", b"KDUM", b"make", b"EMiL", b"AVML", b"QEVM", b"Libv", b"QFI\xfb",
+    b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\xfd7zX",
+)  # fmt: skip
+"""How most dumps begin, or what they are compressed with."""
+_CONVERT: Final = "ksm-analyze convert makes a trace of a dump"
+
 SEAL_KEY: Final = b"ksm_analyze.checksum"
 _PART_BYTES: Final = 64 << 20
 
@@ -94,7 +101,10 @@ def open_parquet(path: Path) -> pq.ParquetFile:
             magic = file.read(4)
             if magic != b"PAR1":
                 found = f"begins with {magic!r}" if magic else "is empty"
-                raise InputError(f"{path}: {found}, expected a Parquet file (PAR1)")
+                raise InputError(
+                    f"{path}: {found}, expected a Parquet file (PAR1)",
+                    hint=_CONVERT if magic in _DUMPS else None,
+                )
             file.seek(-4, os.SEEK_END)
             if file.read(4) != b"PAR1":
                 raise InputError(

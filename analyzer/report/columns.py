@@ -264,6 +264,13 @@ TABLES: Final[Mapping[str, Table]] = {
 """What `--by` can name."""
 
 
+SHARES: Final[Mapping[str, tuple[str, str]]] = {
+    "share_saved": ("pages_saved", "pages"),
+    "share_cross": ("pages_cross", "ksm_merging_pages"),
+}
+"""Drawn columns of shares → the part and the whole they are of."""
+
+
 def shown(table: Table, frame: pl.DataFrame) -> list[str]:
     """The columns of *table* worth drawing: one host needs no name in every row."""
     names = [name for name in table.columns if name in frame.columns]
@@ -278,14 +285,13 @@ def derived(frame: pl.DataFrame) -> pl.DataFrame:
     if {"pages_saved_zero", "pages_saved_nonzero"} <= has:
         saved = pl.col("pages_saved_zero") + pl.col("pages_saved_nonzero")
         frame = frame.with_columns(saved.alias("pages_saved"))
-        frame = frame.with_columns(_share("pages_saved", "pages", "share_saved"))
+        frame = frame.with_columns(_share("share_saved"))
     if {"pages_saved", "ksm_rmap_items"} <= set(frame.columns):
         cost = pl.col("ksm_rmap_items") * RMAP_ITEM_SIZE
         net = pl.col("pages_saved") * PAGE_SIZE - cost
         frame = frame.with_columns(net.alias("net_saved"))
     if {"pages_cross", "ksm_merging_pages"} <= has:
-        cross = _share("pages_cross", "ksm_merging_pages", "share_cross")
-        frame = frame.with_columns(cross)
+        frame = frame.with_columns(_share("share_cross"))
     return frame
 
 
@@ -312,7 +318,8 @@ def remainder(table: Table, frame: pl.DataFrame) -> dict[str, Any]:
     return derived(sums).row(0, named=True)
 
 
-def _share(part: str, whole: str, name: str) -> pl.Expr:
+def _share(name: str) -> pl.Expr:
+    part, whole = SHARES[name]
     share = pl.col(part) / pl.col(whole)
     return pl.when(pl.col(whole) != 0).then(share).otherwise(None).alias(name)
 

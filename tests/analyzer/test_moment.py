@@ -13,7 +13,7 @@ from snapshots import Snapshot, knobs, snapshots, write_trace
 
 from analyzer.counters import KsmCounters
 from analyzer.knobs import KsmKnobs
-from analyzer.moment import Moment, course, moment, moments
+from analyzer.moment import Moment, course, figures, moment, moments
 from analyzer.replay import run
 from analyzer.result import ReplayResult
 
@@ -37,6 +37,7 @@ def check_moments(trace: Path, knobs_: KsmKnobs) -> None:
         short = run([trace], knobs_, passes=at + 1, detail=True) if stops else whole
         assert now.final == (at == moments(whole) - 1)
         check_equal(now, short)
+        check_figures(whole, now, at)
         row = rows[at]
         assert {name: row[name] for name in KsmCounters._fields} == (
             short.counters._asdict()
@@ -49,6 +50,13 @@ def check_moments(trace: Path, knobs_: KsmKnobs) -> None:
             # A page given up by a split stays in the unstable tree until the scan ends.
             split = short.savings.pages_saved_by_split
             assert 0 <= counted - short.processes["pages"].sum() <= split
+
+
+def check_figures(whole: ReplayResult, now: Moment, at: int) -> None:
+    for name in [*whole.process_passes.columns, *whole.process_savings.columns][2:]:
+        if name in now.processes.columns and name != "process":
+            (row,) = figures(whole, name, [at]).tolist()
+            assert row == now.processes[name].to_list()
 
 
 def check_equal(now: Moment, short: ReplayResult) -> None:

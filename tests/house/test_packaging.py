@@ -28,11 +28,12 @@ def test_the_wheel_holds_three_packages(wheel: Path) -> None:
         "traces",
         "tui",
     }
-    known = (".py", ".parquet", ".json.gz", ".tcss")
+    known = (".css", ".js", ".json.gz", ".parquet", ".py", ".tcss")
     strange = [n for n in names if not n.endswith(known)]
     assert all(".dist-info/" in name for name in strange), strange
     assert "traces/demo.parquet" in names
     assert "analyzer/recordings/6.18/g14_fork.json.gz" in names
+    assert {f"analyzer/report/web/page.{kind}" for kind in ("css", "js")} <= set(names)
     assert "tui/app.tcss" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

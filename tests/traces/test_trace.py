@@ -243,6 +243,14 @@ def test_order_is_checked_across_row_groups(path: Path) -> None:
         list(Trace.open(path).chunks(["mapping", "vpn"]))
 
 
+def test_a_dump_is_told_what_makes_a_trace_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "core"
+    path.write_bytes(b"\x7fELF\2\1\1" + bytes(100))
+    with pytest.raises(InputError, match="expected a Parquet file") as refusal:
+        Trace.open(path)
+    assert "ksm-analyze convert" in (refusal.value.hint or "")
+
+
 def test_a_mapping_of_an_unknown_process_is_refused(path: Path) -> None:
     table = pl.read_parquet_metadata(path)
     assert "ksm_analyze.table.mappings.0" in table

@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, elfcore, raw, vmcore
+from traces.dumps import elf, late, raw
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -25,9 +25,7 @@ class Reader(NamedTuple):
 
 def _elf(source: Source, asked: Asked) -> Dump:
     found = elf.read_elf(source)
-    if any(note.name.startswith(vmcore.NOTES) for note in found.notes):
-        return vmcore.VmCore(found, asked.name)
-    return elfcore.ElfCore(found, private=asked.private)
+    return late.LateCore(found, asked) if found.late else late.known(found, asked)
 
 
 class FolderReader(NamedTuple):

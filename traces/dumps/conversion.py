@@ -29,12 +29,15 @@ from traces.tool import tool
 from traces.workload import Names, label
 from traces.writer import TraceWriter
 
-_ALONE: Final = 256 << 20
+_ALONE: Final = 512 << 20
 """Bytes in all below which starting workers takes longer than reading."""
 _BEAT: Final = 0.1
 _SAMPLE: Final = 1 << 16
 """Pages of a guest that are looked at for signs of encryption."""
 _FEW: Final = 1024
+_ENCRYPTED: Final = (
+    "all pages differ and none is zero, as in an encrypted guest (SEV, TDX)"
+)
 _NO_KERNEL: Final = (
     "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
     "as in the newest one known"
@@ -125,6 +128,7 @@ class One:
         self.processes = self.rows = self._zeros = 0
         self._account = Account()
         self._format = ""
+        self._noise = False
 
     @property
     def converted(self) -> Converted:
@@ -144,9 +148,9 @@ class One:
         digester = Digester(settings.seed)
         with named.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)
-            self._account, self._format = dump.account, dump.format
             writer.begin_epoch(0)
             yield from self._steps(dump, source, digester, writer)
+            self._account, self._format = dump.account, dump.format
             self._check()
             writer.end_epoch(0)
             writer.finish(self._facts(dump, digester))
@@ -158,7 +162,7 @@ class One:
         digester: Digester,
         writer: TraceWriter,
     ) -> Generator[int, None, None]:
-        first, guest, noise = 0, False, _Noise(digester.zero)
+        first, guest, noise = 0, False, _Noise()
         for step in dump.steps(digester):
             if isinstance(step, Dumped):
                 row = self._row(step.process)
@@ -173,19 +177,7 @@ class One:
                 self.rows += len(step.vpn)
                 self._zeros += int(np.count_nonzero(step.digest == digester.zero))
             yield source.done
-        if noise.heard():
-            self._suspect()
-
-    def _suspect(self) -> None:
-        """Raises InputError, but for a sparse file: all it holds may be noise."""
-        told = "all pages differ and none is zero, as in an encrypted guest (SEV, TDX)"
-        if self._account.absent:
-            self._account.limits.append(told)
-            return
-        raise InputError(
-            f"{self._dump.path}: {told}, whose memory KSM cannot merge",
-            hint="an encrypted guest can only be dumped from inside",
-        )
+        self._noise = noise.heard() and not self._zeros
 
     def _row(self, process: Mapping[str, Any]) -> dict[str, Any]:
         """The process's columns, with the workload's name among them."""
@@ -201,6 +193,14 @@ class One:
 
     def _check(self) -> None:
         account, path = self._account, self._dump.path
+        if self._noise and not account.absent:
+            raise InputError(
+                f"{path}: {_ENCRYPTED}, whose memory KSM cannot merge",
+                hint="an encrypted guest can only be dumped from inside",
+            )
+        if self._noise:
+            # What is there of a sparse file may be noise by chance.
+            account.limits.append(_ENCRYPTED)
         if account.absent and self.rows and not self._zeros:
             account.limits.append(_SPARSE_COPY)
         if not account.truncated:
@@ -325,11 +325,10 @@ def _convert(at: int, dump: Named, settings: Settings, part: Path) -> Converted:
 
 
 class _Noise:
-    """Tells the memory of an encrypted guest, which looks like noise: no two of its
-    pages are equal, and none is zero (AMD SEV, Intel TDX)."""
+    """Tells memory that looks like noise, as an encrypted guest's does (AMD SEV, Intel
+    TDX): no two pages are equal."""
 
-    def __init__(self, zero: int) -> None:
-        self._zero = zero
+    def __init__(self) -> None:
         self._digests: list[npt.NDArray[np.int64]] = []
         self._pages = 0
 
@@ -343,7 +342,7 @@ class _Noise:
         if self._pages < _FEW:
             return False
         digests = np.concatenate(self._digests)
-        return len(np.unique(digests)) == len(digests) and self._zero not in digests
+        return len(np.unique(digests)) == len(digests)
 
 
 def truncation(account: Account) -> str:

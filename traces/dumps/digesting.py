@@ -31,7 +31,13 @@ class Digested(NamedTuple):
     read: npt.NDArray[np.bool_]
     """False where the file ended before the page did."""
 
-    def taken(self, rows: npt.NDArray[np.bool_]) -> "Digested":
+    @classmethod
+    def none(cls) -> "Digested":
+        """Of no page."""
+        nothing = np.empty(0, bool)
+        return cls(np.empty(0, np.int64), nothing, nothing)
+
+    def taken(self, rows: npt.NDArray[np.bool_] | slice) -> "Digested":
         """Those of *rows*."""
         return Digested(self.digest[rows], self.fill[rows], self.read[rows])
 
@@ -97,8 +103,7 @@ class Digester:
 def joined(parts: list[Digested]) -> Digested:
     """One behind the other."""
     if not parts:
-        nothing = np.empty(0, bool)
-        return Digested(np.empty(0, np.int64), nothing, nothing)
+        return Digested.none()
     digest, fill, read = map(np.concatenate, zip(*parts, strict=True))
     return Digested(digest, fill, read)
 

@@ -79,16 +79,30 @@ class Elf:
     loads: Loads
     """In the order of the file."""
     notes: list[Note] = field(default_factory=list)
+    late: list[tuple[int, int]] = field(default_factory=list)
+    """(offset, size) of notes that stand behind memory, in a file that can only be
+    read forwards."""
+    cut: bool = False
+    """Whether some of its notes are missing."""
 
     def unpack(self, form: str, data: bytes, at: int = 0) -> tuple[Any, ...]:
         """`struct.unpack_from` in the file's byte order; W is a word of its size."""
         word = "Q" if self.wide else "I"
         return struct.unpack_from(self.order + form.replace("W", word), data, at)
 
-    def text(self, name: bytes) -> str:
-        """Everything that notes called *name* say, as text."""
-        found = [note.desc for note in self.notes if note.name == name]
-        return b"".join(found).decode("utf-8", "replace")
+    def add_notes(self, data: bytes, size: int) -> None:
+        """Take up the notes in *data*, which should be of *size* bytes."""
+        at = 0
+        while at + 12 <= len(data):
+            name_size, desc_size, kind = self.unpack("III", data, at)
+            desc_at = at + 12 + (name_size + 3 & ~3)
+            if desc_at + desc_size > len(data):
+                break
+            name = data[at + 12 : at + 12 + name_size].rstrip(b"\0")
+            desc = data[desc_at : desc_at + desc_size]
+            self.notes.append(Note(name, kind, desc))
+            at = desc_at + (desc_size + 3 & ~3)
+        self.cut |= at < size
 
     def notes_of(self, kind: int) -> list[bytes]:
         """What the notes of the kernel of that type say."""
@@ -141,7 +155,15 @@ def read_elf(source: Source) -> Elf:
     elf = Elf(source, order, wide, _loads(headers[headers["type"] == _PT_LOAD]))
     first = int(elf.loads.offset[elf.loads.filesz > 0].min(initial=1 << 62))
     for segment in np.sort(headers[headers["type"] == _PT_NOTE], order="offset"):
-        elf.notes += _notes(elf, int(segment["offset"]), int(segment["filesz"]), first)
+        offset, size = int(segment["offset"]), int(segment["filesz"])
+        size = min(size, _MOST_NOTES)
+        if source.plain:
+            elf.add_notes(os.pread(source.file(), size, offset), size)
+        elif source.at <= offset and offset + size <= first:
+            source.skip(offset - source.at)
+            elf.add_notes(source.read(size), size)
+        else:
+            elf.late.append((offset, size))
     return elf
 
 
@@ -176,34 +198,6 @@ def _loads(headers: npt.NDArray[Any]) -> Loads:
     sane = (loads.offset >= 0) & (loads.filesz >= 0) & (loads.memsz >= 0)
     loads = loads.taken(sane & (loads.offset + loads.filesz >= 0))
     return loads.taken(np.argsort(loads.offset, kind="stable"))
-
-
-def _notes(elf: Elf, offset: int, size: int, first_load: int) -> list[Note]:
-    """The notes of a segment; as many as are there, where it is cut."""
-    size = min(size, _MOST_NOTES)
-    source = elf.source
-    if source.plain:
-        data = os.pread(source.file(), size, offset)
-    elif source.at <= offset and offset + size <= max(first_load, source.at):
-        source.skip(offset - source.at)
-        data = source.read(size)
-    else:
-        raise InputError(
-            f"{source.path}: {source.packing[0]}, and its notes stand behind its "
-            "memory",
-            hint="decompress it first",
-        )
-    found, at = [], 0
-    while at + 12 <= len(data):
-        name_size, desc_size, kind = struct.unpack_from(elf.order + "III", data, at)
-        name_at = at + 12
-        desc_at = name_at + (name_size + 3 & ~3)
-        at = desc_at + (desc_size + 3 & ~3)
-        if desc_at + desc_size > len(data):
-            break
-        name = data[name_at : name_at + name_size].rstrip(b"\0")
-        found.append(Note(name, kind, data[desc_at : desc_at + desc_size]))
-    return found
 
 
 def _bad(source: Source, what: str) -> InputError:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import Account, Dumped, page_rows
 from traces.dumps.elf import EXECUTE, READ, WRITE, Elf, Loads
-from traces.dumps.segments import Segments
+from traces.dumps.segments import Segments, Stream
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, UNKNOWN, Pages
 
@@ -57,6 +57,10 @@ _COPIES: Final = (
     "a core does not tell which pages of a writable file mapping are the process's own "
     "copies, and which are the file's"
 )
+_LOST: Final = (
+    "the notes that name the process and its files are missing or cut: no page is "
+    "known to be anonymous memory"
+)
 _FILTERED: Final = (
     "private anonymous memory was not dumped (coredump_filter): of most memory nothing "
     "can be said"
@@ -87,6 +91,8 @@ class _FileTable(NamedTuple):
 
     start: npt.NDArray[np.uint64]
     end: npt.NDArray[np.uint64]
+    at_start: npt.NDArray[np.bool_]
+    """Whether it is the beginning of the file that is mapped."""
     name: list[str]
 
 
@@ -101,11 +107,13 @@ class _Area(NamedTuple):
 class ElfCore:
     """A core of one process."""
 
-    def __init__(self, elf: Elf, *, private: bool) -> None:
+    def __init__(
+        self, elf: Elf, *, private: bool, stream: Stream | None = None
+    ) -> None:
         self.format = "elf-core"
         self.kernel = ""
         self.account = Account(limits=[_OFFERED, _SWAPPED])
-        self._elf, self._private = elf, private
+        self._elf, self._private, self._stream = elf, private, stream
         self._auxv = _auxv(elf)
         size = self._auxv.get(_AT_PAGESZ, PAGE_SIZE)
         if size != PAGE_SIZE:
@@ -114,6 +122,8 @@ class ElfCore:
                 f"expected {PAGE_SIZE}: its ksmd merges larger pages than a trace holds"
             )
         self._files = _files(elf)
+        self._lost = elf.cut or not self._files.name
+        """Whether notes are missing that tell files from other memory."""
         self._loads = self._sorted(elf.loads)
         self._areas = [self._area(at) for at in range(len(self._loads))]
         self._gcore = bool(
@@ -128,15 +138,19 @@ class ElfCore:
 
     def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
         """The process, then its pages."""
-        wanted = np.array([area.holds != _NEVER for area in self._areas], bool)
+        stream = self._stream
+        if stream is None and not self._elf.source.plain:
+            stream = Stream(self._elf, digester)
         memory = Segments(
-            self._elf, self._loads, wanted, digester, self.account, holes=True
-        )
-        known = memory.sparse and memory.fine and not self._gcore
-        self._tell_limits(known, memory.sparse and not self._gcore)
-        yield Dumped(self._process(), [self._row(at) for at in range(len(wanted))])
+            self._elf, self._loads, stream, digester, self.account,
+            holes=not self._gcore,
+        )  # fmt: skip
+        known = memory.sparse and memory.fine
+        self._tell_limits(known, memory.sparse)
+        rows = [self._row(at) for at in range(len(self._areas))]
+        yield Dumped(self._process(), rows)
         for at, area in enumerate(self._areas):
-            if not wanted[at]:
+            if area.holds == _NEVER:
                 what = f"pages of {_KINDS[area.kind]}"
                 self.account.skipped[what] += memory.present(at)
                 continue
@@ -173,6 +187,8 @@ class ElfCore:
         if start >> 63 or 0 <= self._auxv.get(_AT_SYSINFO_EHDR, 0) - start < size:
             return _Area("special", "", _NEVER)
         name = self._name_at(start)
+        if self._lost:
+            return _Area("anon", name, _MIXED)
         if not name:
             if 0 <= self._auxv.get(_AT_RANDOM, 0) - start < size:
                 return _Area("stack", "[stack]", _ANON)
@@ -183,9 +199,11 @@ class ElfCore:
             kind = "memfd" if name.startswith("/memfd:") else "shared"
             return _Area(kind, name, _NEVER)
         # Of a file that nobody wrote to, only the page with its ELF header is dumped.
-        whole = int(loads.filesz[at]) == size
-        text = flags & EXECUTE and not flags & WRITE
-        return _Area("file", name, _MIXED if whole and not text else _NEVER)
+        filesz = int(loads.filesz[at])
+        header = filesz == PAGE_SIZE and self._files.at_start[self._file_at(start)]
+        kept = header or flags & EXECUTE
+        mixed = filesz == size and (flags & WRITE or not kept)
+        return _Area("file", name, _MIXED if mixed else _NEVER)
 
     def _row(self, at: int) -> dict[str, Any]:
         loads, area = self._loads, self._areas[at]
@@ -224,15 +242,22 @@ class ElfCore:
 
     def _name_at(self, address: int) -> str:
         """The file mapped at *address*; empty where there is none."""
-        starts, ends, names = self._files
-        at = int(np.searchsorted(starts, np.uint64(address), "right")) - 1
-        return names[at] if at >= 0 and address < int(ends[at]) else ""
+        at = self._file_at(address)
+        return "" if at < 0 else self._files.name[at]
+
+    def _file_at(self, address: int) -> int:
+        """Its row, -1 for none."""
+        files = self._files
+        at = int(np.searchsorted(files.start, np.uint64(address), "right")) - 1
+        return at if at >= 0 and address < int(files.end[at]) else -1
 
     def _tell_limits(self, known: bool, sparse: bool) -> None:
         limits = self.account.limits
         if not known:
             limits.append(_COARSE if sparse else _NO_HOLES)
-        if any(area.holds == _MIXED for area in self._areas):
+        if self._lost:
+            limits.append(_LOST)
+        elif any(area.holds == _MIXED for area in self._areas):
             limits.append(_COPIES)
         anon = np.array([area.holds == _ANON for area in self._areas], bool)
         ours = anon & ((self._loads.flags & WRITE) != 0)
@@ -273,9 +298,11 @@ def _files(elf: Elf) -> _FileTable:
         return _FileTable(
             rows[order, 0].astype(np.uint64),
             rows[order, 1].astype(np.uint64),
+            rows[order, 2] == 0,
             [texts[at] for at in order.tolist()],
         )
-    return _FileTable(np.empty(0, np.uint64), np.empty(0, np.uint64), [])
+    nothing = np.empty(0, np.uint64)
+    return _FileTable(nothing, nothing, nothing.astype(bool), [])
 
 
 def _identity_of(elf: Elf, data: bytes) -> Identity:

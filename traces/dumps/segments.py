@@ -15,38 +15,73 @@ Batch = tuple[npt.NDArray[np.int64], Digested]
 """Pages of a segment, by number within it, and what is in them."""
 
 
+class Stream:
+    """The digests of a compressed core, which can be read but once and forwards.
+
+    Reading it takes up the notes that stand behind the memory.
+    """
+
+    def __init__(self, elf: Elf, digester: Digester) -> None:
+        source, loads = elf.source, elf.loads
+        self._starts: list[int] = []
+        self._digested: list[Digested] = []
+        notes = dict(elf.late)
+        sizes = dict(zip(loads.offset.tolist(), loads.filesz.tolist(), strict=True))
+        for offset in sorted(notes.keys() | sizes.keys()):
+            if source.at > offset:
+                # Within what was just read: its bytes are gone by.
+                continue
+            source.skip(offset - source.at)
+            if offset in notes:
+                elf.add_notes(source.read(notes[offset]), notes[offset])
+                continue
+            self._starts.append(offset)
+            self._digested.append(
+                digester.of_source(source, sizes[offset] // PAGE_SIZE)
+            )
+        elf.late = []
+
+    def pages(self, offset: int, pages: int) -> Digested:
+        """At most *pages* pages from *offset* on; fewer where they are missing."""
+        at = int(np.searchsorted(self._starts, offset, "right")) - 1
+        if at < 0:
+            return Digested.none()
+        first, rest = divmod(offset - self._starts[at], PAGE_SIZE)
+        found = self._digested[at]
+        if rest:
+            return Digested.none()
+        return found.taken(slice(first, first + pages))
+
+
 class Segments:
     """Reads *loads* of *elf*, and counts them in *account*.
 
-    Those not *wanted* are counted, and not read. Where *holes* say nothing they are
-    read as the zeros they are. A plain file is read when asked for
-    pages; of a compressed one, which can be read but once and in its own order, the
-    digests are kept.
+    A plain file is read when asked for pages, a compressed one was read as *stream*.
+    Where *holes* say nothing they are read as the zeros they are.
     """
 
     def __init__(
         self,
         elf: Elf,
         loads: Loads,
-        wanted: npt.NDArray[np.bool_],
+        stream: Stream | None,
         digester: Digester,
         account: Account,
         *,
         holes: bool,
     ) -> None:
         self._source, self._loads, self._digester = elf.source, loads, digester
-        self._account, self._wanted, self._holes = account, wanted, holes
+        self._stream, self._account = stream, account
         self._sizes = loads.filesz // PAGE_SIZE
         account.pages += int(self._sizes.sum())
-        self._numbers: list[npt.NDArray[np.int64]] = []
-        self._kept: list[Digested] = []
         self.sparse = self.fine = False
         """Whether there are holes among the pages, and whether they tell each page
         that is not there."""
-        if elf.source.plain:
-            self._look()
+        if stream is None:
+            self._numbers = self._there(holes)
         else:
-            self._stream()
+            account.damage = elf.source.cut
+            self._numbers = [self._kept(at, stream) for at in range(len(loads))]
 
     def present(self, at: int) -> int:
         """How many pages of a segment there are."""
@@ -54,63 +89,45 @@ class Segments:
 
     def pages(self, at: int) -> Iterator[Batch]:
         """The pages of a segment that are there, ascending."""
-        numbers = self._numbers[at]
-        if self._kept:
-            yield numbers, self._kept[at]
+        numbers, offset = self._numbers[at], int(self._loads.offset[at])
+        if self._stream is not None:
+            yield numbers, self._stream.pages(offset, len(numbers))
             return
-        file, offset = self._source.file(), int(self._loads.offset[at])
         for cut in range(0, len(numbers), BATCH_PAGES):
-            some = numbers[cut : cut + BATCH_PAGES]
-            starts, lengths = runs(some)
-            places = offset + starts * PAGE_SIZE
-            digested = self._digester.of_file(file, places, lengths)
-            self._source.at = offset + int(some[-1] + 1) * PAGE_SIZE
-            if not digested.read.all():
-                # It was cut while it was read.
-                lost = int(np.count_nonzero(~digested.read))
-                self._account.missing_bytes += lost * PAGE_SIZE
-                some = some[digested.read]
-                digested = digested.taken(digested.read)
-            yield some, digested
+            yield self._read(offset, numbers[cut : cut + BATCH_PAGES])
 
-    def _look(self) -> None:
-        """Find the pages of a plain file that are there."""
+    def _read(self, offset: int, numbers: npt.NDArray[np.int64]) -> Batch:
+        starts, lengths = runs(numbers)
+        places = offset + starts * PAGE_SIZE
+        digested = self._digester.of_file(self._source.file(), places, lengths)
+        self._source.at = offset + int(numbers[-1] + 1) * PAGE_SIZE
+        # It may be cut while it is read.
+        lost = int(np.count_nonzero(~digested.read))
+        self._account.missing_bytes += lost * PAGE_SIZE
+        return numbers[digested.read], digested.taken(digested.read)
+
+    def _there(self, holes: bool) -> list[npt.NDArray[np.int64]]:
+        """The pages of each segment that a plain file holds."""
         loads, size = self._loads, self._source.size
         ends = loads.offset + loads.filesz
         first, end = int(loads.offset.min(initial=size)), int(ends.max(initial=0))
         found = extents_of(self._source.file(), first, end)
-        self.sparse, self.fine = found.sparse and self._holes, found.fine
+        self.sparse, self.fine = found.sparse and holes, found.fine
+        numbers = []
         for at in range(len(loads)):
-            offset, pages = int(loads.offset[at]), int(self._sizes[at])
-            there = max(min(pages, (size - offset) // PAGE_SIZE), 0)
-            self._account.missing_bytes += max(int(ends[at]) - max(size, offset), 0)
-            numbers = found.pages(offset, there) if self.sparse else np.arange(there)
-            self._account.absent += there - len(numbers)
-            self._numbers.append(numbers)
+            offset = int(loads.offset[at])
+            missing = int(ends[at]) - max(size, offset)
+            self._account.missing_bytes += max(missing, 0)
+            pages = max(min(int(self._sizes[at]), (size - offset) // PAGE_SIZE), 0)
+            numbers.append(
+                found.pages(offset, pages) if self.sparse else np.arange(pages)
+            )
+            self._account.absent += pages - len(numbers[-1])
+        return numbers
 
-    def _stream(self) -> None:
-        """Read a compressed file to its end, and keep the digests."""
-        source, loads = self._source, self._loads
-        count = len(loads)
-        nothing = self._digester.of_bytes(b"")
-        self._kept = [nothing] * count
-        self._numbers = [np.empty(0, np.int64)] * count
-        for at in np.argsort(loads.offset, kind="stable").tolist():
-            offset, size = int(loads.offset[at]), int(loads.filesz[at])
-            if source.at > offset:
-                # Two segments that share bytes; the second one's are gone by.
-                self._account.skipped["pages of overlapping segments"] += int(
-                    self._sizes[at]
-                )
-                continue
-            source.skip(offset - source.at)
-            pages = int(self._sizes[at])
-            if self._wanted[at]:
-                self._kept[at] = self._digester.of_source(source, pages)
-                there = len(self._kept[at].digest)
-            else:
-                there = source.skip(pages * PAGE_SIZE) // PAGE_SIZE
-            if there < pages:
-                self._account.missing_bytes += size - there * PAGE_SIZE
-            self._numbers[at] = np.arange(there)
-        self._account.damage = source.cut
+    def _kept(self, at: int, stream: Stream) -> npt.NDArray[np.int64]:
+        pages, size = int(self._sizes[at]), int(self._loads.filesz[at])
+        there = len(stream.pages(int(self._loads.offset[at]), pages).digest)
+        if there < pages:
+            self._account.missing_bytes += size - there * PAGE_SIZE
+        return np.arange(there)

@@ -9,7 +9,7 @@ import numpy as np
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
 from traces.dumps.elf import Elf, Loads
-from traces.dumps.segments import Segments
+from traces.dumps.segments import Segments, Stream
 from traces.schema import PAGE_SIZE, Pages
 
 NOTES: Final = (b"QEMU", b"VMCOREINFO", b"VBCORE")
@@ -22,19 +22,22 @@ _DEVICES: Final = (0xC000_0000, 0x1_0000_0000)
 class VmCore:
     """A guest's physical memory; page numbers are those of guest-physical addresses."""
 
-    def __init__(self, elf: Elf, name: str) -> None:
+    def __init__(self, elf: Elf, name: str, stream: Stream | None = None) -> None:
         self.format = "guest-elf"
         self.host = self.kernel = self.captured_at = ""
         self.account = Account(limits=[UNTOUCHED])
-        self._elf, self._name = elf, name
+        self._elf, self._name, self._stream = elf, name, stream
 
     def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
         """The machine, then its RAM."""
         loads = self._once(self._elf.loads)
         first, end = _DEVICES
         memory = (loads.paddr < first) | (loads.paddr >= end)
+        stream = self._stream
+        if stream is None and not self._elf.source.plain:
+            stream = Stream(self._elf, digester)
         segments = Segments(
-            self._elf, loads, memory, digester, self.account, holes=False
+            self._elf, loads, stream, digester, self.account, holes=False
         )
         for at in np.flatnonzero(~memory).tolist():
             what = "pages of devices (ROM, video memory)"

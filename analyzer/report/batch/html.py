@@ -1,106 +1,114 @@
-"""The summary over many sources as a page, with links to the reports beside it."""
+"""The summary over many sources as a page, with links to the reports beside it; it
+looks as they do."""
 
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
-from html import escape
+from importlib.resources import files
 from typing import Final
 from urllib.parse import quote
 
 from analyzer.report.batch.entry import Batch
-from analyzer.report.batch.table import APART, COLUMNS, Row, headline, limits, table
-from analyzer.report.escape import printable
+from analyzer.report.batch.table import (
+    APART,
+    COLUMNS,
+    Row,
+    headline,
+    limits,
+    said,
+    table,
+)
+from analyzer.report.columns import Unit
 from analyzer.report.layout import Layout
+from analyzer.report.web.markup import Markup, joined, name, source_hash, tag
 from traces.tool import tool
 
-_STYLE: Final = """
-:root { color-scheme: light dark; --text: #16202b; --muted: #4b5b6b; --line: #d5dde5;
-  --ground: #fbfcfd; --surface: #fff; --accent: #0b6fbf; --loss: #c03a1c; }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --text: #dbe3ec; --muted: #93a1b0; --line: #2b3643; --ground: #0e1218;
-    --surface: #141a22; --accent: #58b7ff; --loss: #f07a5c; } }
-body { margin: 0; background: var(--ground); color: var(--text);
-  font: 14px/1.45 system-ui, sans-serif; font-variant-numeric: tabular-nums; }
-main { max-width: 1280px; margin: 0 auto; padding: 20px 24px 48px; }
-h1 { font-size: 20px; } h2 { font-size: 14px; color: var(--muted); }
-section { overflow-x: auto; }
-table { border-collapse: collapse; background: var(--surface); width: 100%; }
-th, td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: left;
-  white-space: nowrap; }
-td:first-child, li { white-space: normal; overflow-wrap: anywhere; }
-.figure { text-align: right; } th, .sum, footer { color: var(--muted); }
-a { color: var(--accent); } .failed { color: var(--loss); }
-"""
-
-_SUM: Final = ' class="sum"'
+_NAME: Final = "source"
 
 
 def page(batch: Batch, _: Layout) -> str:
-    """*batch* as an HTML document that loads nothing but what one clicks on."""
+    """*batch* as an HTML document that loads nothing and runs nothing."""
+    style = (files("analyzer.report.web") / "page.css").read_text(encoding="utf-8")
     policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; "
-        f"style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
+        f"default-src 'none'; style-src {source_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
     )
-    told = f"{headline(batch)[0].upper()}{headline(batch)[1:]}"
-    body = [f"<h1>{escape(told)}</h1>"]
-    if batch.good:
-        body.append(_table(table(batch)))
-    if len(batch.good) > 1:
-        body.append(f"<p>{APART[0].upper()}{APART[1:]}.</p>")
-    failed = [_name(one.error) for one in batch.bad]
-    body.append(_list("Failed", "failed", failed))
-    limited = [f"{_name(whose)}: {_name(limit)}" for whose, limit in limits(batch)]
-    body.append(_list("Limits", "limits", limited))
-    skipped = [_name(f"{path}: {why}") for path, why in batch.skipped]
-    body.append(_list("Skipped", "skipped", skipped))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>KSM reports: {len(batch.entries)} sources</title>"
-        f"<style>{_STYLE}</style></head>\n<body><main>\n"
-        f"{''.join(body)}<footer><p>{escape(tool())}</p></footer>\n"
-        "</main></body></html>\n"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name_="referrer", content="no-referrer"),
+        tag("title", f"KSM report: {len(batch.entries)} sources"),
+        tag("link", rel="icon", href="data:,"),
+        tag("style", Markup(style)),
+    )
+    failed = [tag("li", name(one.error), class_="loss") for one in batch.bad]
+    limited = [
+        tag("li", name(whose), ": ", name(limit)) for whose, limit in limits(batch)
+    ]
+    skipped = [tag("li", name(f"{path}: {why}")) for path, why in batch.skipped]
+    body = tag(
+        "body",
+        tag(
+            "main",
+            tag("header", tag("h1", headline(batch)), class_="top"),
+            _table(table(batch)) if batch.good else "",
+            _list("Failed", failed),
+            _list("Limits", limited),
+            _list("Skipped", skipped),
+            tag("footer", tag("p", tool())),
+        ),
+    )
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _table(rows: Sequence[Row]) -> Markup:
+    columns = said(rows)
+    titles = [
+        tag("th", COLUMNS[column][0].title, scope="col", class_=_class(column))
+        for column in columns
+    ]
+    good = [_row(row, columns) for row in rows if row.entry is not None]
+    summed = [_row(row, columns) for row in rows if row.entry is None]
+    drawn = tag(
+        "table",
+        tag("thead", tag("tr", *titles)),
+        tag("tbody", *good),
+        tag("tfoot", *summed) if summed else "",
+    )
+    apart = f"{APART[0].upper()}{APART[1:]}."
+    return tag(
+        "section",
+        tag("p", apart, class_="about") if summed else "",
+        tag("div", drawn, class_="scroll"),
+        class_="card",
     )
 
 
-def _table(rows: Sequence[Row]) -> str:
-    head = "".join(
-        f'<th scope="col"{_class(column.right)}>{escape(column.title)}</th>'
-        for column, _ in COLUMNS.values()
-    )
-    lines = "".join(
-        f"<tr{'' if row.entry else _SUM}>{_cells(row)}</tr>\n" for row in rows
-    )
-    return (
-        f"<section><table><thead><tr>{head}</tr></thead>\n"
-        f"<tbody>{lines}</tbody></table></section>\n"
-    )
+def _row(row: Row, columns: Sequence[str]) -> Markup:
+    shown = name(row.texts[_NAME])
+    if row.entry is not None and row.entry.report:
+        shown = tag("a", shown, href=quote(row.entry.report))
+    first = tag("th", shown, scope="row", title=row.texts[_NAME])
+    figures = [
+        tag("td", row.texts[column], class_=_class(column))
+        for column in columns
+        if column != _NAME
+    ]
+    return tag("tr", first, *figures)
 
 
-def _cells(row: Row) -> str:
-    report = row.entry.report if row.entry else ""
-    told = []
-    for name, (column, _) in COLUMNS.items():
-        text = _name(row.texts[name])
-        if name == "source" and report:
-            text = f'<a href="{escape(quote(report))}">{text}</a>'
-        told.append(f"<td{_class(column.right)}>{text}</td>")
-    return "".join(told)
+def _class(column: str) -> str | None:
+    if column == "pages_saved":
+        return "answer"
+    return "name" if COLUMNS[column][0].unit is Unit.NAME else None
 
 
-def _class(figure: bool) -> str:
-    return ' class="figure"' if figure else ""
-
-
-def _list(title: str, kind: str, items: Sequence[str]) -> str:
+def _list(title: str, items: Sequence[Markup]) -> Markup:
     if not items:
-        return ""
-    lines = "".join(f"<li>{item}</li>\n" for item in items)
-    return f'<section class="{kind}"><h2>{title}</h2><ul>{lines}</ul></section>\n'
-
-
-def _name(text: str) -> str:
-    """*text* from outside: escaped, its direction kept to itself."""
-    return f"<bdi>{escape(printable(text))}</bdi>"
+        return Markup("")
+    return tag(
+        "section",
+        tag("h2", title),
+        tag("ul", joined(items)),
+        class_="card findings",
+    )

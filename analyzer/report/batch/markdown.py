@@ -3,7 +3,15 @@
 from urllib.parse import quote
 
 from analyzer.report.batch.entry import Batch
-from analyzer.report.batch.table import APART, COLUMNS, Row, headline, limits, table
+from analyzer.report.batch.table import (
+    APART,
+    COLUMNS,
+    Row,
+    headline,
+    limits,
+    said,
+    table,
+)
 from analyzer.report.columns import Unit
 from analyzer.report.escape import printable
 from analyzer.report.layout import Layout
@@ -29,7 +37,7 @@ def markdown(batch: Batch, _: Layout) -> str:
 
 
 def _table(rows: list[Row]) -> str:
-    shown = [name for name in COLUMNS if any(row.texts[name] for row in rows)]
+    shown = said(rows)
     columns = [COLUMNS[name][0] for name in shown]
     lines = [
         [column.title for column in columns],

@@ -16,7 +16,7 @@ _FEW: Final = 4
 
 COLUMNS: Final[Mapping[str, tuple[Column, int]]] = {
     "source": (Column("source", Unit.NAME), 0),
-    "pages": (Column("captured", Unit.PAGES), 11),
+    "truncated": (Column("note", Unit.NAME), 2),
     "pages_offered": (Column("offered", Unit.PAGES), 4),
     "pages_saved": (Column("saved", Unit.PAGES), 1),
     "share_saved": (Column("%", Unit.SHARE), 2),
@@ -26,8 +26,8 @@ COLUMNS: Final[Mapping[str, tuple[Column, int]]] = {
     "general_profit": (Column("profit", Unit.PROFIT), 3),
     "estimated_cpu_ns": (Column("CPU, est.", Unit.DURATION), 8),
     "full_scans_to_95_percent": (Column("95% by pass", Unit.COUNT), 9),
+    "pages": (Column("captured", Unit.PAGES), 11),
     "limits": (Column("limits", Unit.COUNT), 10),
-    "truncated": (Column("", Unit.NAME), 2),
 }
 """Column of a summary for people → how it looks, and its rank as in
 `columns.TABLES`."""
@@ -62,6 +62,11 @@ def table(batch: Batch) -> list[Row]:
         summed = total(batch)._asdict()
         rows.append(Row(None, _texts({**summed, "source": f"all {len(rows)}"})))
     return rows
+
+
+def said(rows: Sequence[Row]) -> list[str]:
+    """The columns that say something in any of *rows*."""
+    return [name for name in COLUMNS if any(row.texts[name] for row in rows)]
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

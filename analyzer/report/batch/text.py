@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from analyzer.report.batch.entry import Batch
-from analyzer.report.batch.table import APART, COLUMNS, Row, headline, limits, table
+from analyzer.report.batch.table import (
+    APART,
+    COLUMNS,
+    Row,
+    headline,
+    limits,
+    said,
+    table,
+)
 from analyzer.report.cells import cells, clipped, padded
 from analyzer.report.escape import printable
 from analyzer.report.grid import GAP, Need, planned
@@ -40,10 +48,8 @@ def _told(label: str, style: str, sentence: str, width: int) -> list[Line]:
 def _grid(rows: Sequence[Row], layout: Layout) -> list[Line]:
     told = {
         name: [_number(row.texts[name], name, layout) for row in rows]
-        for name in COLUMNS
+        for name in said(rows)
     }
-    # A column that says nothing in any row gives its room to the others.
-    told = {name: texts for name, texts in told.items() if any(texts)}
     needs = [_need(name, texts, layout.width) for name, texts in told.items()]
     widths = dict(zip(told, planned(needs, layout.width), strict=True))
     lines = [_line({name: COLUMNS[name][0].title for name in told}, widths, "dim")]

@@ -73,7 +73,6 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "summary.csv": lambda: summary("csv"),
     "summary.json": lambda: summary("json"),
     "summary.prom": lambda: summary("openmetrics"),
-    "summary.html": lambda: summary("html"),
     "compare.txt": lambda: compared("text", Layout()),
     "compare-110-colour.txt": lambda: compared(
         "text", Layout(by="process", width=110, colour=True, ascii=False)
