@@ -1,6 +1,7 @@
 """One source, from its file to its report: read or converted, replayed, drawn."""
 
 import shlex
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,9 +101,13 @@ def replayed(origin: Origin, how: Replaying, folder: Path) -> tuple[str, ReplayR
 def drawn(origin: Origin, result: ReplayResult, how: Drawing) -> bytes:
     """The report on one source."""
     layout = replace(how.layout, source=origin.name)
-    named = ["--", origin.text] if origin.text.startswith("-") else [origin.text]
-    words = shlex.join(["ksm-analyze", "report", *how.options, *named])
-    return document(result, how.form, layout, words)
+    return document(result, how.form, layout, again([origin.text], how.options))
+
+
+def again(sources: Sequence[str], options: Sequence[str]) -> str:
+    """The command line that reports on *sources* in the same way."""
+    dashes = ["--"] if any(source.startswith("-") for source in sources) else []
+    return shlex.join(["ksm-analyze", "report", *options, *dashes, *sources])
 
 
 def _write(data: bytes, report: Path) -> None:

@@ -120,7 +120,7 @@ def command(sources: tuple[str, ...], **options: Any) -> int:
     policy_of(options)
     words = given(context, _OF_ONE_RUN)
 
-    from analyzer.batch.one import Drawing
+    from analyzer.batch.one import Drawing, again
     from analyzer.batch.sources import origins
 
     found = origins(sources)
@@ -143,7 +143,7 @@ def command(sources: tuple[str, ...], **options: Any) -> int:
         if one:
             _report(found.found[0], replaying, drawing, output, options["quiet"])
             return ExitCode.OK
-        return _reports(found, replaying, drawing, options)
+        return _reports(found, replaying, drawing, again(sources, words), options)
 
 
 def _form(options: dict[str, Any]) -> str:
@@ -222,6 +222,7 @@ def _reports(
     found: "Origins",
     replaying: "Replaying",
     drawing: "Drawing",
+    command: str,
     options: dict[str, Any],
 ) -> int:
     """Reports on several sources, and their summary; the exit code."""
@@ -244,7 +245,7 @@ def _reports(
         entries = _entries(
             found, names, folder, replaying, drawing if out_dir else None, options
         )
-        batch = Batch(entries=entries, skipped=found.skipped)
+        batch = Batch(entries=entries, skipped=found.skipped, command=command)
         data = drawn(batch, drawing.form, drawing.layout)
         if out_dir is not None:
             publish(folder, [of.report for of, _ in batch.good], out_dir)

@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, late, raw
+from traces.dumps import elf, late, lime, raw
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -21,6 +21,8 @@ class Reader(NamedTuple):
     """Whether the first bytes of a file are its own."""
     open: Callable[[Source, Asked], Dump]
     """Raises InputError for a file that is broken, or of a kind it cannot read."""
+    split: bool = False
+    """Whether one dump may be of several files."""
 
 
 def _elf(source: Source, asked: Asked) -> Dump:
@@ -36,7 +38,14 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
-READERS: Final[Sequence[Reader]] = (Reader("elf", elf.is_core, _elf),)
+def _lime(source: Source, asked: Asked) -> Dump:
+    return lime.PhysicalRanges(source, asked.name)
+
+
+READERS: Final[Sequence[Reader]] = (
+    Reader("elf", elf.is_core, _elf),
+    Reader("lime", lime.is_lime, _lime),
+)
 
 FOLDERS: Final[Sequence[FolderReader]] = ()
 
@@ -60,20 +69,32 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
-    if form == _RAW:
-        return raw.RawMemory(source, asked.name)
     head = source.peek()
+    if not head:
+        what = source.cut or "is empty"
+        raise InputError(f"{source.path}: {what}, expected a dump")
+    if form == _RAW:
+        _require_one_file(source, form)
+        return raw.RawMemory(source, asked.name)
     for reader in READERS:
         if form in (None, reader.name) and reader.recognises(head):
+            if not reader.split:
+                _require_one_file(source, reader.name)
             return reader.open(source, asked)
-    if not head:
-        raise InputError(f"{source.path}: is empty, expected a dump")
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
     raise InputError(
         f"{source.path}: begins with {head[:8]!r}, which is no dump known here",
         hint="memory as it is, without a header, is read with --format raw",
     )
+
+
+def _require_one_file(source: Source, form: str) -> None:
+    if source.parts:
+        raise InputError(
+            f"{source.path}: of format {form}, of which a dump is one file, not "
+            f"{1 + len(source.parts)} joined with +"
+        )
 
 
 def _opened_folder(folder: Folder, asked: Asked, form: str | None) -> Dump:

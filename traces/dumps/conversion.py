@@ -144,7 +144,7 @@ class One:
     def write(self, path: Path) -> Generator[int, None, None]:
         """Convert into *path*, yielding how many bytes of the file are done."""
         settings, named = self._settings, self._dump
-        asked = Asked(name=named.name or _stem(named.path), private=settings.private)
+        asked = Asked(name=_name_of(named), private=settings.private)
         digester = Digester(settings.seed)
         with named.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)
@@ -188,7 +188,7 @@ class One:
         named = label(
             self._settings.label_by, known, row["comm"], row["user"], row["exe"]
         )
-        row["workload"] = self._dump.name or named or _stem(self._dump.path)
+        row["workload"] = _text(self._dump.name) or named or _name_of(self._dump)
         return row
 
     def _check(self) -> None:
@@ -210,7 +210,7 @@ class One:
             raise InputError(
                 f"{path}: {told}", hint="without --strict what is there is taken"
             )
-        account.limits.insert(0, f"{path.name}: {told}: {OF_THE_REST}")
+        account.limits.insert(0, f"{_text(path.name)}: {told}: {OF_THE_REST}")
 
     def _facts(self, dump: Dump, digester: Digester) -> Facts:
         limits = self._account.limits + ([] if dump.kernel else [_NO_KERNEL])
@@ -362,8 +362,15 @@ def _size_of(path: Path) -> int:
         return 0
 
 
-def _stem(path: Path) -> str:
-    return path.name or str(path)
+def _name_of(dump: Named) -> str:
+    """What was asked for, or the file's own name."""
+    return _text(dump.name or dump.path.name or str(dump.path))
+
+
+def _text(name: str) -> str:
+    """A name from the command line or the file system, which need not be Unicode, as
+    a trace can hold it."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _changed(path: Path) -> str:

@@ -13,7 +13,7 @@ from traces.digest import (
     page_secret,
     zero_digest,
 )
-from traces.dumps.source import Source
+from traces.dumps.source import Readable
 from traces.schema import PAGE_SIZE
 
 BATCH_PAGES: Final = 1 << 16
@@ -37,7 +37,9 @@ class Digested(NamedTuple):
         nothing = np.empty(0, bool)
         return cls(np.empty(0, np.int64), nothing, nothing)
 
-    def taken(self, rows: npt.NDArray[np.bool_] | slice) -> "Digested":
+    def taken(
+        self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice
+    ) -> "Digested":
         """Those of *rows*."""
         return Digested(self.digest[rows], self.fill[rows], self.read[rows])
 
@@ -71,7 +73,7 @@ class Digester:
         digest[~read] = 0
         return Digested(digest, fill.astype(bool) & read, read)
 
-    def of_source(self, source: Source, pages: int) -> Digested:
+    def of_source(self, source: Readable, pages: int) -> Digested:
         """The next *pages* pages of *source*; fewer elements at its end."""
         parts = []
         while pages > 0:

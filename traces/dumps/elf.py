@@ -23,6 +23,8 @@ _PT_NOTE: Final = 4
 _PN_XNUM: Final = 0xFFFF
 _MOST_HEADERS: Final = 1 << 22
 _MOST_NOTES: Final = 64 << 20
+_MOST_BYTES: Final = 1 << 57
+"""No machine addresses more."""
 
 _NARROW: Final = np.dtype(
     [(name, "u4") for name in
@@ -152,18 +154,22 @@ def read_elf(source: Source) -> Elf:
     if len(raw) < count * size:
         raise _bad(source, f"cut within its {count} program headers")
     headers = np.frombuffer(raw, kind)
-    elf = Elf(source, order, wide, _loads(headers[headers["type"] == _PT_LOAD]))
+    loads = _loads(source, headers[headers["type"] == _PT_LOAD])
+    elf = Elf(source, order, wide, loads)
     first = int(elf.loads.offset[elf.loads.filesz > 0].min(initial=1 << 62))
     for segment in np.sort(headers[headers["type"] == _PT_NOTE], order="offset"):
         offset, size = int(segment["offset"]), int(segment["filesz"])
         size = min(size, _MOST_NOTES)
         if source.plain:
-            elf.add_notes(os.pread(source.file(), size, offset), size)
+            place = min(offset, source.size)
+            elf.add_notes(os.pread(source.file(), size, place), size)
         elif source.at <= offset and offset + size <= first:
             source.skip(offset - source.at)
             elf.add_notes(source.read(size), size)
         else:
             elf.late.append((offset, size))
+        if elf.cut and offset < first:
+            raise _bad(source, "cut within its notes")
     return elf
 
 
@@ -172,7 +178,7 @@ def _many(
 ) -> int:
     """How many program headers there are, where a header's 16 bits cannot say it
     (fs/binfmt_elf.c: fill_extnum_info)."""
-    if source.plain:
+    if source.plain and shoff < source.size:
         section = os.pread(source.file(), 64, shoff)
         at = 44 if wide else 28
         if len(section) >= at + 4:
@@ -186,7 +192,7 @@ def _many(
     return (notes - phoff) // kind.itemsize
 
 
-def _loads(headers: npt.NDArray[Any]) -> Loads:
+def _loads(source: Source, headers: npt.NDArray[Any]) -> Loads:
     def column(name: str) -> npt.NDArray[np.int64]:
         return headers[name].astype(np.uint64).view(np.int64)
 
@@ -194,9 +200,12 @@ def _loads(headers: npt.NDArray[Any]) -> Loads:
         column("offset"), column("vaddr"), column("paddr"), column("filesz"),
         column("memsz"), column("flags"),
     )  # fmt: skip
-    # Sizes and places beyond 2^63 are no sizes.
-    sane = (loads.offset >= 0) & (loads.filesz >= 0) & (loads.memsz >= 0)
-    loads = loads.taken(sane & (loads.offset + loads.filesz >= 0))
+    if not len(loads):
+        raise _bad(source, "no memory is in it")
+    for values in (loads.offset, loads.filesz, loads.memsz):
+        if absurd := values[(values < 0) | (values > _MOST_BYTES)].tolist():
+            size = absurd[0] % (1 << 64)
+            raise _bad(source, f"a segment of {size} bytes, or at such a place")
     return loads.taken(np.argsort(loads.offset, kind="stable"))
 
 

@@ -25,7 +25,9 @@ class Extents(NamedTuple):
         """Which of *pages* pages from byte *offset* on hold data: their numbers."""
         first, behind = self.data[:, 0], self.data[:, 1]
         end = offset + pages * PAGE_SIZE
-        near = self.data[(behind > offset) & (first < end)]
+        near = self.data[
+            np.searchsorted(behind, offset, "right") : np.searchsorted(first, end)
+        ]
         starts = (np.maximum(near[:, 0], offset) - offset) // PAGE_SIZE
         ends = -((offset - np.minimum(near[:, 1], end)) // PAGE_SIZE)
         # Two extents may end and begin within one page.

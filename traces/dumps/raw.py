@@ -9,17 +9,24 @@ from traces.dumps.digesting import BATCH_PAGES, Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
 from traces.dumps.extents import extents_of, runs
 from traces.dumps.source import Source
+from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages
 
 
 class RawMemory:
-    """A guest's RAM; page numbers are those of the file."""
+    """A guest's RAM; page numbers are those of the file.
+
+    Raises InputError where there is not one page.
+    """
 
     def __init__(self, source: Source, name: str) -> None:
         self.format = "raw"
         self.host = self.kernel = self.captured_at = ""
         self.account = Account()
         self._source, self._name = source, name
+        if len(head := source.peek(PAGE_SIZE)) < PAGE_SIZE:
+            what = f"{len(head)} bytes, expected a page of {PAGE_SIZE} at least"
+            raise InputError(f"{source.path}: {what}")
 
     def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
         """The machine, then its RAM."""

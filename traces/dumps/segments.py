@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from traces.dumps.digesting import BATCH_PAGES, Digested, Digester
+from traces.dumps.digesting import BATCH_PAGES, Digested, Digester, joined
 from traces.dumps.dump import Account
 from traces.dumps.elf import Elf, Loads
 from traces.dumps.extents import extents_of, runs
@@ -25,32 +25,42 @@ class Stream:
         source, loads = elf.source, elf.loads
         self._starts: list[int] = []
         self._digested: list[Digested] = []
-        notes = dict(elf.late)
-        sizes = dict(zip(loads.offset.tolist(), loads.filesz.tolist(), strict=True))
-        for offset in sorted(notes.keys() | sizes.keys()):
-            if source.at > offset:
-                # Within what was just read: its bytes are gone by.
+        notes = [(offset, size, True) for offset, size in elf.late]
+        places = zip(loads.offset.tolist(), loads.filesz.tolist(), strict=True)
+        for offset, size, of_notes in sorted([*notes, *((*p, False) for p in places)]):
+            end = offset + size
+            # What several segments hold was read for the first of them.
+            passed = max(source.at - offset, 0)
+            start = offset + passed + -passed % PAGE_SIZE
+            if start >= end:
                 continue
-            source.skip(offset - source.at)
-            if offset in notes:
-                elf.add_notes(source.read(notes[offset]), notes[offset])
+            source.skip(start - source.at)
+            if of_notes:
+                elf.add_notes(source.read(end - start), size)
                 continue
-            self._starts.append(offset)
+            self._starts.append(start)
             self._digested.append(
-                digester.of_source(source, sizes[offset] // PAGE_SIZE)
+                digester.of_source(source, (end - start) // PAGE_SIZE)
             )
+            source.skip(end - source.at)
         elf.late = []
+        self.end = source.at
+        """How many bytes there are, unpacked."""
 
     def pages(self, offset: int, pages: int) -> Digested:
         """At most *pages* pages from *offset* on; fewer where they are missing."""
-        at = int(np.searchsorted(self._starts, offset, "right")) - 1
-        if at < 0:
-            return Digested.none()
-        first, rest = divmod(offset - self._starts[at], PAGE_SIZE)
-        found = self._digested[at]
-        if rest:
-            return Digested.none()
-        return found.taken(slice(first, first + pages))
+        parts = []
+        at = max(int(np.searchsorted(self._starts, offset, "right")) - 1, 0)
+        while pages and at < len(self._starts):
+            first, rest = divmod(offset - self._starts[at], PAGE_SIZE)
+            if first < 0 or rest:
+                break
+            part = self._digested[at].taken(slice(first, first + pages))
+            parts.append(part)
+            offset += len(part.digest) * PAGE_SIZE
+            pages -= len(part.digest)
+            at += 1
+        return joined(parts)
 
 
 class Segments:
@@ -73,15 +83,17 @@ class Segments:
         self._source, self._loads, self._digester = elf.source, loads, digester
         self._stream, self._account = stream, account
         self._sizes = loads.filesz // PAGE_SIZE
-        account.pages += int(self._sizes.sum())
+        # A sum of what headers say may be more than 64 bits hold.
+        account.pages += sum(self._sizes.tolist())
+        self._numbers = [np.empty(0, np.int64)] * len(loads)
         self.sparse = self.fine = False
         """Whether there are holes among the pages, and whether they tell each page
         that is not there."""
         if stream is None:
-            self._numbers = self._there(holes)
+            self._look(holes)
         else:
             account.damage = elf.source.cut
-            self._numbers = [self._kept(at, stream) for at in range(len(loads))]
+            self._find(stream)
 
     def present(self, at: int) -> int:
         """How many pages of a segment there are."""
@@ -106,28 +118,45 @@ class Segments:
         self._account.missing_bytes += lost * PAGE_SIZE
         return numbers[digested.read], digested.taken(digested.read)
 
-    def _there(self, holes: bool) -> list[npt.NDArray[np.int64]]:
-        """The pages of each segment that a plain file holds."""
+    def _look(self, holes: bool) -> None:
+        """Find the pages of each segment that a plain file holds."""
         loads, size = self._loads, self._source.size
         ends = loads.offset + loads.filesz
         first, end = int(loads.offset.min(initial=size)), int(ends.max(initial=0))
-        found = extents_of(self._source.file(), first, end)
+        found = extents_of(self._source.file(), first, min(end, size))
         self.sparse, self.fine = found.sparse and holes, found.fine
-        numbers = []
-        for at in range(len(loads)):
-            offset = int(loads.offset[at])
-            missing = int(ends[at]) - max(size, offset)
-            self._account.missing_bytes += max(missing, 0)
-            pages = max(min(int(self._sizes[at]), (size - offset) // PAGE_SIZE), 0)
-            numbers.append(
-                found.pages(offset, pages) if self.sparse else np.arange(pages)
-            )
-            self._account.absent += pages - len(numbers[-1])
-        return numbers
+        for at, offset in self._once():
+            pages = self._there(at, size) // PAGE_SIZE
+            numbers = found.pages(offset, pages) if self.sparse else np.arange(pages)
+            self._account.absent += pages - len(numbers)
+            self._numbers[at] = numbers
 
-    def _kept(self, at: int, stream: Stream) -> npt.NDArray[np.int64]:
-        pages, size = int(self._sizes[at]), int(self._loads.filesz[at])
-        there = len(stream.pages(int(self._loads.offset[at]), pages).digest)
-        if there < pages:
-            self._account.missing_bytes += size - there * PAGE_SIZE
-        return np.arange(there)
+    def _find(self, stream: Stream) -> None:
+        """Find the pages of each segment that a compressed file held."""
+        for at, offset in self._once():
+            pages = self._there(at, stream.end) // PAGE_SIZE
+            kept = len(stream.pages(offset, pages).digest)
+            if kept < pages:
+                what = "pages of overlapping segments"
+                self._account.skipped[what] += pages - kept
+            self._numbers[at] = np.arange(kept)
+
+    def _there(self, at: int, end: int) -> int:
+        """How many bytes of a segment there are before *end*; counts the others."""
+        offset, size = int(self._loads.offset[at]), int(self._loads.filesz[at])
+        there = max(min(offset + size, end) - offset, 0)
+        self._account.missing_bytes += size - there
+        return there
+
+    def _once(self) -> Iterator[tuple[int, int]]:
+        """Each segment and where its bytes begin, in the order of the file; not those
+        that hold bytes of another one, as a wrong header may say a thousand times."""
+        loads, end = self._loads, 0
+        for at in np.argsort(loads.offset, kind="stable").tolist():
+            offset, size = int(loads.offset[at]), int(loads.filesz[at])
+            if size and offset < end:
+                pages = int(self._sizes[at])
+                self._account.skipped["pages of overlapping segments"] += pages
+            elif size:
+                end = offset + size
+                yield at, offset

@@ -4,10 +4,11 @@ import bz2
 import io
 import lzma
 import os
+import stat
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -24,6 +25,19 @@ MOST_UNPACKED: Final = 256 << 20
 
 # What decompressors raise when their input ends early, or makes no sense.
 _DAMAGE: Final = (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError)
+
+
+class Readable(Protocol):
+    """Bytes that come one behind the other."""
+
+    at: int
+    """Bytes read so far."""
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill *view*; how many bytes of it, fewer at the end."""
+
+    def skip(self, count: int) -> int:
+        """Pass over *count* bytes; how many there were."""
 
 
 class Source:
@@ -45,6 +59,9 @@ class Source:
         self.packing: list[str] = []
         """The compressions around the dump, outermost first."""
         try:
+            # To open a pipe would wait until somebody writes into it.
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise InputError(f"{path}: is no regular file, expected a dump")
             self._raw = path.open("rb", buffering=0)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
@@ -280,8 +297,10 @@ def packing_of(head: bytes) -> tuple[str, _Unpack] | None:
     for magic, name, unpack in _MAGIC:
         if head.startswith(magic):
             return name, unpack
-    # A zlib header is two bytes that any file may begin with: it must unpack, too.
-    if len(head) > 2 and head[0] == 0x78 and (head[0] << 8 | head[1]) % 31 == 0:
+    # A zlib header (RFC 1950) is two bytes that any file may begin with: it must
+    # unpack, too. LiME's is that of a small window.
+    deflated = len(head) > 2 and head[0] & 0x0F == 8 and head[0] >> 4 < 8
+    if deflated and (head[0] << 8 | head[1]) % 31 == 0:
         try:
             zlib.decompressobj().decompress(head, 1 << 12)
         except zlib.error:

@@ -18,6 +18,8 @@ NOTES: Final = (b"QEMU", b"VMCOREINFO", b"VBCORE")
 # Where x86 machines keep their devices' memory: QEMU puts RAM below and above.
 _DEVICES: Final = (0xC000_0000, 0x1_0000_0000)
 
+_HIGHEST: Final = 1 << 57
+
 
 class VmCore:
     """A guest's physical memory; page numbers are those of guest-physical addresses."""
@@ -59,6 +61,11 @@ class VmCore:
         loads = loads.taken(np.argsort(loads.paddr, kind="stable"))
         kept, end = [], 0
         for at in range(len(loads)):
+            if loads.paddr[at] < 0 or loads.paddr[at] > _HIGHEST:
+                nowhere = int(loads.filesz[at]) // PAGE_SIZE
+                self.account.skipped["pages without a physical address"] += nowhere
+                self.account.pages += nowhere
+                continue
             start, size = int(loads.paddr[at]), int(loads.filesz[at])
             seen = min(max(end - start, 0), size)
             # An address in the middle of a page does not occur; pages are counted.

@@ -64,6 +64,8 @@ class Batch:
 
     entries: Sequence[Entry]
     skipped: Sequence[Skipped]
+    command: str
+    """What makes the same figures again."""
 
     @property
     def good(self) -> list[tuple[Entry, Figures]]:

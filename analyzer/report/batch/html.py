@@ -18,8 +18,8 @@ from analyzer.report.batch.table import (
 )
 from analyzer.report.columns import Unit
 from analyzer.report.layout import Layout
+from analyzer.report.web.grounds import origin
 from analyzer.report.web.markup import Markup, joined, name, source_hash, tag
-from traces.tool import tool
 
 _NAME: Final = "source"
 
@@ -55,7 +55,7 @@ def page(batch: Batch, _: Layout) -> str:
             _list("Failed", failed),
             _list("Limits", limited),
             _list("Skipped", skipped),
-            tag("footer", tag("p", tool())),
+            origin(batch.command),
         ),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"

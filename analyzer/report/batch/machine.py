@@ -63,6 +63,7 @@ def summary_json(batch: Batch, _: Layout) -> str:
         {
             "schema": BATCH_SCHEMA,
             "generated_by": tool(),
+            "command": batch.command,
             "sources": [
                 {**_object(one), "figures": one.figures and one.figures._asdict()}
                 for one in batch.entries

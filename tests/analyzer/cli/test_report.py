@@ -362,6 +362,7 @@ def test_the_summary_as_a_page_loads_nothing_and_escapes_names(trace, tmp_path):
     assert "script" not in page.elements
     assert "<script>alert(1)</script>&\\u202e" in page.text
     assert page.links == []
+    assert "report --format html" in page.text
     assert page.policy.startswith("default-src 'none'; style-src 'sha256-")
 
 

@@ -29,6 +29,7 @@ def some():
             replace(web, report="web.html"),
         ],
         skipped=[Skipped("/captures/notes.txt", "neither a trace nor a dump")],
+        command="again",
     )
 
 
@@ -40,6 +41,7 @@ def hostile():
     return Batch(
         entries=[*entries, *(failed(name, name, name) for name in HOSTILE)],
         skipped=[Skipped(name, name) for name in (*HOSTILE, "\udcff")],
+        command="\x1b<b>",
     )
 
 
@@ -86,13 +88,17 @@ def test_what_failed_has_no_figures_and_a_total_leaves_it_out():
 
 @pytest.mark.parametrize("form", sorted(FORMATS))
 def test_a_source_of_nothing(form):
-    batch = Batch(entries=[entry_of("a", "a", "trace", empty())], skipped=[])
+    batch = Batch(
+        entries=[entry_of("a", "a", "trace", empty())], skipped=[], command="again"
+    )
     assert drawn(batch, form, Layout())
 
 
 def test_many_names_before_a_limit_are_counted():
     entries = [entry_of(f"n{at}", f"n{at}", "trace", result()) for at in range(9)]
     other = entry_of("o", "o", "trace", replace(empty(), trace=other_result().trace))
-    text = drawn(Batch(entries=[*entries, other], skipped=[]), "md", Layout()).decode()
+    text = drawn(
+        Batch(entries=[*entries, other], skipped=[], command="again"), "md", Layout()
+    ).decode()
     assert "**limit** (n0, n1, n2 and 6 others)" in text
     assert "**limit** (o)" in text

@@ -48,7 +48,9 @@ def summary(form):
         failed("x", "x.parquet", "x.parquet: is empty"),
         replace(entry_of("web", "web.parquet", "trace", result()), report="web.html"),
     ]
-    batch = Batch(entries=entries, skipped=[Skipped("notes", "no source")])
+    batch = Batch(
+        entries=entries, skipped=[Skipped("notes", "no source")], command="again"
+    )
     return batch_drawn(batch, form, Layout()).decode()
 
 
