@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from core_files import Segment, core
+from dumping import page
 
 from analyzer.batch.one import done
 from analyzer.batch.workers import side_by_side
@@ -77,15 +78,9 @@ def summary(*arguments, code=0):
     return json.loads(reported(*arguments, "--format", "json", code=code))
 
 
-def core(path, pages, missing=0):
-    """An ELF core of one process with *pages*, the last *missing* bytes cut off."""
-    header = 64 + 56
-    memory = b"".join(bytes([page]) * 4096 for page in pages)
-    load = struct.pack("<IIQQQQQQ", 1, 6, 4096, 0x10000, 0, *[len(memory)] * 2, 4096)
-    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    fields = struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    data = (ident + fields + load).ljust(4096, b"\0") + memory
-    assert len(ident + fields + load) == header
+def dumped(path, contents, missing=0):
+    """A core of one process with pages of *contents*, its last bytes *missing*."""
+    data = core([Segment(0x10000, [page(content) for content in contents])]).bytes()
     path.write_bytes(data[: len(data) - missing])
     return path
 
@@ -156,7 +151,7 @@ def test_a_saved_result_is_not_replayed_again(saved, trace, monkeypatch):
 
 
 def test_a_dump_is_converted_on_the_way(tmp_path):
-    dump = core(tmp_path / "my.core", [0, 0, 1, 1, 1, 2])
+    dump = dumped(tmp_path / "my.core", [0, 0, 1, 1, 1, 2])
     document = summary(f"db={dump}")
     assert document["savings"]["pages_saved_nonzero"] == 2
     assert document["trace"]["path"] == str(dump)
@@ -167,7 +162,7 @@ def test_a_dump_is_converted_on_the_way(tmp_path):
 
 
 def test_a_truncated_dump_is_marked_or_refused(tmp_path):
-    dump = core(tmp_path / "cut.core", [1, 1, 1, 1], missing=5000)
+    dump = dumped(tmp_path / "cut.core", [1, 1, 1, 1], missing=5000)
     (row,) = summary(tmp_path)["sources"]
     assert (row["kind"], row["truncated"], row["error"]) == ("elf-core", True, None)
     assert "truncated" in reported(tmp_path, "--format", "md")
@@ -177,7 +172,7 @@ def test_a_truncated_dump_is_marked_or_refused(tmp_path):
 
 
 def test_several_are_summed_up_in_the_order_named(trace, saved, tmp_path):
-    dump = core(tmp_path / "a.core", [0, 1, 1])
+    dump = dumped(tmp_path / "a.core", [0, 1, 1])
     document = summary(dump, f"web={trace}", saved)
     assert document["schema"] == "ksm-analyze/report/1"
     rows = document["sources"]
@@ -264,7 +259,7 @@ def test_a_folder_is_everything_in_it_that_is_known(trace, bad, tmp_path):
     (folder / "deeper").mkdir(parents=True)
     shutil.copy(trace, folder / "b")
     shutil.copy(bad, folder / "c.parquet")
-    core(folder / "a", [1, 1])
+    dumped(folder / "a", [1, 1])
     (folder / "notes.txt").write_text("none of these")
     os.mkfifo(folder / "pipe")
     (folder / "dangling").symlink_to("nowhere")
@@ -356,23 +351,23 @@ class _Page(HTMLParser):
 def test_the_summary_as_a_page_loads_nothing_and_escapes_names(trace, tmp_path):
     hostile = f"<script>alert(1)</script>&\u202e={trace}"
     found = reported(hostile, trace, tmp_path / "<b>.parquet", "-f", "html", code=1)
-    page = _Page()
-    page.feed(found)
-    assert page.open == []
-    assert "script" not in page.elements
-    assert "<script>alert(1)</script>&\\u202e" in page.text
-    assert page.links == []
-    assert "report --format html" in page.text
-    assert page.policy.startswith("default-src 'none'; style-src 'sha256-")
+    shown = _Page()
+    shown.feed(found)
+    assert shown.open == []
+    assert "script" not in shown.elements
+    assert "<script>alert(1)</script>&\\u202e" in shown.text
+    assert shown.links == []
+    assert "report --format html" in shown.text
+    assert shown.policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
 def test_pages_link_to_the_reports_beside_them(trace, tmp_path):
     out = tmp_path / "out"
     reported(f"a b={trace}", trace, "--out-dir", out)
-    page = _Page()
-    page.feed((out / "summary.html").read_text())
-    assert page.links == ["a_b.html", "trace.html"]
-    assert {path.name for path in out.iterdir()} == {"summary.html", *page.links}
+    shown = _Page()
+    shown.feed((out / "summary.html").read_text())
+    assert shown.links == ["a_b.html", "trace.html"]
+    assert {path.name for path in out.iterdir()} == {"summary.html", *shown.links}
 
 
 def test_a_page_tells_the_command_that_makes_it_again(trace, tmp_path, monkeypatch):
