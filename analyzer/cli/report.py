@@ -13,7 +13,6 @@ from analyzer.cli.folder import check_folder, made, publish, staging
 from analyzer.cli.narration import failure, note, working
 from analyzer.cli.options import (
     CONTENTS,
-    KNOB_HELP,
     PATH,
     check_table,
     given,
@@ -50,11 +49,9 @@ FORMATS: Final = ("text", "html", "md", "json", "csv", "parquet", "openmetrics")
 _SUMMARY: Final = "summary"
 _PAGE_CONTENTS: Final = 1000
 """Rows of contents for a page: as many as a saved result keeps."""
-_OF_A_REPLAY: Final = frozenset(
-    {*KNOB_HELP, "from_sysfs", "policy", "opt_in", "opt_out", "opt_in_tree"}
-    | {"passes", "kernel"}
-)
 _OF_ONE_RUN: Final = frozenset({"output", "out_dir", "jobs", "quiet", "color"})
+_OF_A_REPORT: Final = _OF_ONE_RUN | {"form", "strict", "by", "rows", "where"}
+"""Options that say nothing of how to replay; all others do."""
 
 
 @click.command("report", short_help="Reports to hand on, over one capture or many.")
@@ -162,13 +159,12 @@ def _replaying(
     """How to replay for a report in the format *form*; empty for figures alone."""
     from analyzer.batch.one import Replaying
 
-    own = {option.name for option in context.command.params} - _OF_A_REPLAY
     return Replaying(
         knobs=knobs_of(options),
         policy=policy_of(options),
         passes=options["passes"],
         kernel=options["kernel"],
-        asked=given(context, {name for name in own if name}),
+        asked=given(context, _OF_A_REPORT),
         strict=options["strict"],
         contents=_PAGE_CONTENTS if form == "html" else _contents(options),
         detail=form == "html",

@@ -15,7 +15,7 @@ from analyzer.report.escape import printable
 from analyzer.report.layout import Layout
 from analyzer.report.rows import rows
 from analyzer.result import ReplayResult
-from analyzer.worth import cost_of, pages_offered, pass_of
+from analyzer.worth import at_least, cost_of, pages_offered, pass_of
 from traces.schema import PAGE_SIZE
 
 ROWS: Final = 20
@@ -112,10 +112,35 @@ def _families(result: ReplayResult, layout: Layout) -> Iterator[Family]:
         ideal.pages_saved_zero,
         ideal.pages_saved_nonzero,
     )
+    yield from _bounds(result)
     yield from _counters(result.counters)
     yield from _course(result)
     yield from _workloads(result, layout)
     yield from _origin(result)
+
+
+def _bounds(result: ReplayResult) -> Iterator[Family]:
+    found = result.uncertainty
+    yield _by_kind(
+        "saved_at_most_bytes",
+        "The ideal, whatever the captures cannot tell.",
+        found.pages_saved_zero_at_most,
+        found.pages_saved_nonzero_at_most,
+    )
+    yield _one(
+        "saved_at_least",
+        "1 where savings are the least there can be.",
+        int(at_least(result)),
+    )
+    yield Family(
+        "uncertain_pages",
+        "Pages that may be untouched (zero), of the file cache (other), or of fork.",
+        [
+            ({"what": "zero"}, found.zero_pages),
+            ({"what": "other"}, found.other_pages),
+            ({"what": "shared"}, found.shared_pages),
+        ],
+    )
 
 
 def _counters(counters: KsmCounters) -> Iterator[Family]:

@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, late, lime, raw
+from traces.dumps import elf, kdump, late, lime, raw
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -44,6 +44,7 @@ def _lime(source: Source, asked: Asked) -> Dump:
 
 READERS: Final[Sequence[Reader]] = (
     Reader("elf", elf.is_core, _elf),
+    Reader("kdump", kdump.is_kdump, kdump.opened, split=True),
     Reader("lime", lime.is_lime, _lime),
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from analyzer.result import ReplayResult
-from analyzer.worth import cost_of, pages_offered, pass_of
+from analyzer.worth import at_least, cost_of, pages_offered, pass_of
 from traces.dumps.conversion import OF_THE_REST
 
 
@@ -20,6 +20,9 @@ class Figures(NamedTuple):
     pages_saved_nonzero: int
     ideal_saved_zero: int
     ideal_saved_nonzero: int
+    pages_saved_zero_at_most: int
+    """The ideal, whatever the capture cannot tell."""
+    pages_saved_nonzero_at_most: int
     general_profit: int
     estimated_cpu_ns: int
     full_scans: int
@@ -40,6 +43,8 @@ class Entry:
     """The file of its own report, beside the summary; empty for none."""
     figures: Figures | None = None
     """None where it failed."""
+    at_least: bool = False
+    """Whether its savings are the least there can be."""
     limits: list[str] = field(default_factory=list)
     """What keeps its figures from being the whole truth."""
     error: str = ""
@@ -88,6 +93,8 @@ def entry_of(source: str, path: str, kind: str, result: ReplayResult) -> Entry:
         pages_saved_nonzero=result.savings.pages_saved_nonzero,
         ideal_saved_zero=result.ideal.pages_saved_zero,
         ideal_saved_nonzero=result.ideal.pages_saved_nonzero,
+        pages_saved_zero_at_most=result.uncertainty.pages_saved_zero_at_most,
+        pages_saved_nonzero_at_most=result.uncertainty.pages_saved_nonzero_at_most,
         general_profit=result.counters.general_profit,
         estimated_cpu_ns=cost.cpu_ns if cost else 0,
         full_scans=result.passes.height,
@@ -98,6 +105,7 @@ def entry_of(source: str, path: str, kind: str, result: ReplayResult) -> Entry:
         path=path,
         kind=kind,
         figures=figures,
+        at_least=at_least(result),
         limits=result.trace.limits,
     )
 

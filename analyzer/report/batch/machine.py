@@ -20,6 +20,7 @@ _SCHEMA: Final = {
     **dict.fromkeys(Figures._fields, pl.Int64),
     "limits": pl.Int64,
     "truncated": pl.Boolean,
+    "at_least": pl.Boolean,
     "error": pl.String,
 }
 
@@ -53,7 +54,7 @@ def summary_parquet(batch: Batch, _: Layout) -> bytes:
 
 def summary_csv(batch: Batch, _: Layout) -> str:
     """`frame` as CSV; switches are 0 or 1."""
-    rows = frame(batch).with_columns(pl.col("truncated").cast(pl.Int8))
+    rows = frame(batch).with_columns(pl.col(pl.Boolean).cast(pl.Int8))
     return csv_text(rows.columns, rows.iter_rows())
 
 
@@ -86,5 +87,6 @@ def _object(one: Entry) -> dict[str, Any]:
         "report": one.report or None,
         "limits": one.limits,
         "truncated": one.truncated,
+        "at_least": one.at_least,
         "error": one.error or None,
     }

@@ -30,6 +30,18 @@ def _families(batch: Batch) -> Iterator[Family]:
         "What a merger without any limit would save on the same pages.",
         "ideal_saved",
     )
+    yield _by_kind(
+        batch,
+        "saved_at_most_bytes",
+        "The ideal, whatever the capture cannot tell.",
+        "pages_saved",
+        "_at_most",
+    )
+    yield Family(
+        "source_saved_at_least",
+        "1 where savings are the least there can be.",
+        [({"source": one.source}, int(one.at_least)) for one, _ in batch.good],
+    )
     yield _figure(
         batch,
         "general_profit_bytes",
@@ -77,11 +89,13 @@ def _figure(batch: Batch, name: str, told: str, figure: str, scale: int = 1) -> 
     return Family(f"source_{name}", told, samples)
 
 
-def _by_kind(batch: Batch, name: str, told: str, figure: str) -> Family:
+def _by_kind(
+    batch: Batch, name: str, told: str, figure: str, bound: str = ""
+) -> Family:
     samples: list[Sample] = [
         (
             {"source": one.source, "kind": kind},
-            getattr(of, f"{figure}_{kind}") * PAGE_SIZE,
+            getattr(of, f"{figure}_{kind}{bound}") * PAGE_SIZE,
         )
         for one, of in batch.good
         for kind in ("zero", "nonzero")

@@ -16,9 +16,10 @@ _FEW: Final = 4
 
 COLUMNS: Final[Mapping[str, tuple[Column, int]]] = {
     "source": (Column("source", Unit.NAME), 0),
-    "truncated": (Column("note", Unit.NAME), 2),
+    "note": (Column("note", Unit.NAME), 2),
     "pages_offered": (Column("offered", Unit.PAGES), 4),
     "pages_saved": (Column("saved", Unit.PAGES), 1),
+    "saved_at_most": (Column("at most", Unit.PAGES), 3),
     "share_saved": (Column("%", Unit.SHARE), 2),
     "pages_saved_zero": (Column("zero", Unit.PAGES), 5),
     "pages_saved_nonzero": (Column("non-zero", Unit.PAGES), 7),
@@ -52,7 +53,8 @@ def table(batch: Batch) -> list[Row]:
                     **of._asdict(),
                     "source": one.source,
                     "limits": len(one.limits),
-                    "truncated": "truncated" if one.truncated else "",
+                    "note": _note(one),
+                    "saved_at_most": _at_most(of) if one.at_least else None,
                 }
             ),
         )
@@ -62,6 +64,15 @@ def table(batch: Batch) -> list[Row]:
         summed = total(batch)._asdict()
         rows.append(Row(None, _texts({**summed, "source": f"all {len(rows)}"})))
     return rows
+
+
+def _note(one: Entry) -> str:
+    told = {"truncated": one.truncated, "at least": one.at_least}
+    return ", ".join(word for word, holds in told.items() if holds)
+
+
+def _at_most(of: Figures) -> int:
+    return of.pages_saved_zero_at_most + of.pages_saved_nonzero_at_most
 
 
 def said(rows: Sequence[Row]) -> list[str]:
@@ -93,8 +104,9 @@ def headline(batch: Batch) -> str:
     whole = total(batch)
     saved = whole.pages_saved_zero + whole.pages_saved_nonzero
     sources = len(batch.good)
-    said = (
-        f"KSM would save {pages_text(saved)} "
+    least = "at least " if any(one.at_least for one, _ in batch.good) else ""
+    told = (
+        f"KSM would save {least}{pages_text(saved)} "
         f"({share_text(saved, whole.pages_offered)} of "
         f"{pages_text(whole.pages_offered)} offered) in {sources} "
         f"source{'' if sources == 1 else 's'}"
@@ -102,7 +114,7 @@ def headline(batch: Batch) -> str:
     bad = len(batch.bad)
     if not sources:
         return f"all {bad} failed" if bad > 1 else "the only source failed"
-    return f"{said}; {bad} failed" if bad else said
+    return f"{told}; {bad} failed" if bad else told
 
 
 def limits(batch: Batch) -> Iterator[tuple[str, str]]:

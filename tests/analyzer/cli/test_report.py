@@ -145,20 +145,32 @@ def test_a_saved_result_is_not_replayed_again(saved, trace, monkeypatch):
     expected = replayed(trace, "--use-zero-pages")
     monkeypatch.setattr("analyzer.replay.run", None)
     assert figures_of(summary(saved)) == figures_of(expected)
-    told = refused(UsageError, saved, "--passes", 3)
-    assert "settings already" in told
-    assert "--passes" in told
+    for option in (["--passes", "3"], ["--uncertain", "count-in"], ["--no-smart-scan"]):
+        told = refused(UsageError, saved, *option)
+        assert "settings already" in told
+        assert option[0] in told
 
 
 def test_a_dump_is_converted_on_the_way(tmp_path):
     dump = dumped(tmp_path / "my.core", [0, 0, 1, 1, 1, 2])
-    document = summary(f"db={dump}")
+    document = summary(f"db={dump}", "--uncertain", "count-in")
     assert document["savings"]["pages_saved_nonzero"] == 2
     assert document["trace"]["path"] == str(dump)
     assert [row["workload"] for row in document["workloads"]] == ["db"]
     assert [path.name for path in tmp_path.iterdir()] == ["my.core"]
     ran("convert", f"db={dump}", "-o", tmp_path / "x.parquet", "-q")
-    assert figures_of(document) == figures_of(replayed(tmp_path / "x.parquet"))
+    expected = replayed(tmp_path / "x.parquet", "--uncertain", "count-in")
+    assert figures_of(document) == figures_of(expected)
+
+
+def test_what_a_dump_cannot_tell_bounds_its_figures(tmp_path):
+    dump = dumped(tmp_path / "my.core", [0, 0, 1, 1, 1, 2])
+    (row,) = summary(tmp_path)["sources"]
+    expected = summary(dump)["uncertainty"]
+    assert row["at_least"]
+    assert row["figures"]["pages_saved_nonzero"] == 0
+    for name in ("pages_saved_zero_at_most", "pages_saved_nonzero_at_most"):
+        assert row["figures"][name] == expected[name]
 
 
 def test_a_truncated_dump_is_marked_or_refused(tmp_path):

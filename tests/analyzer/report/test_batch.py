@@ -5,7 +5,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
-from results import HOSTILE, empty, other_result, result
+from results import HOSTILE, empty, other_result, result, uncertain_result
 
 from analyzer.report.batch.document import FORMATS, drawn
 from analyzer.report.batch.entry import Batch, Skipped, entry_of, failed
@@ -92,6 +92,21 @@ def test_a_source_of_nothing(form):
         entries=[entry_of("a", "a", "trace", empty())], skipped=[], command="again"
     )
     assert drawn(batch, form, Layout())
+
+
+def test_savings_that_are_the_least_are_called_so():
+    entries = [
+        entry_of("sure", "a", "trace", result()),
+        entry_of("not", "b", "raw", uncertain_result()),
+    ]
+    batch = Batch(entries=entries, skipped=[], command="again")
+    lines = drawn(batch, "text", Layout(width=200)).decode().splitlines()
+    assert lines[0].startswith("KSM would save at least ")
+    assert [line.count("at least") for line in lines if line.startswith("not")] == [1]
+    assert frame(batch)["at_least"].to_list() == [False, True]
+    most = uncertain_result().uncertainty[3:]
+    names = ("pages_saved_zero_at_most", "pages_saved_nonzero_at_most")
+    assert tuple(frame(batch)[name][1] for name in names) == most
 
 
 def test_many_names_before_a_limit_are_counted():

@@ -3,7 +3,7 @@ import re
 
 import polars as pl
 import pytest
-from results import HOSTILE, NAMES, empty, result
+from results import HOSTILE, NAMES, empty, result, uncertain_result
 
 from analyzer.counters import KsmCounters
 from analyzer.expression.expression import Expression
@@ -19,6 +19,9 @@ _SAMPLE = re.compile(
     r" (-?[0-9]+(?:\.[0-9]+)?)"
 )
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"')
+
+
+WHATS = ("zero", "other", "shared")
 
 
 def parsed(text):
@@ -103,6 +106,17 @@ def test_estimates_are_called_so():
         "ksmd_time_seconds",
         "time_to_savings_seconds",
     }
+
+
+def test_what_captures_cannot_tell_bounds_the_savings():
+    assert single(exposed(), "saved_at_least") == 0
+    families, found = exposed(uncertain_result()), uncertain_result().uncertainty
+    assert single(families, "saved_at_least") == 1
+    assert both(families, "saved_at_most_bytes") == tuple(
+        pages * PAGE_SIZE for pages in found[3:]
+    )
+    told = [single(families, "uncertain_pages", ("what", what)) for what in WHATS]
+    assert tuple(told) == found[:3]
 
 
 def test_the_parts_add_up():
