@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 from html.parser import HTMLParser
 from multiprocessing import active_children
@@ -273,16 +274,25 @@ def test_a_folder_is_everything_in_it_that_is_known(trace, bad, tmp_path):
     shutil.copy(bad, folder / "c.parquet")
     dumped(folder / "a", [1, 1])
     (folder / "notes.txt").write_text("none of these")
+    for name, member in (("core.tar.gz", "a"), ("notes.tar", "notes.txt")):
+        with tarfile.open(folder / name, f"w:{name[9:]}") as tar:
+            tar.add(folder / member, member)
     os.mkfifo(folder / "pipe")
     (folder / "dangling").symlink_to("nowhere")
     found, errors = ran("report", folder, "--format", "json", code=1)
     document = json.loads(found)
     known = {Path(row["path"]).name: row["kind"] for row in document["sources"]}
     # What cannot be read may have been meant: it fails, and is not passed over.
-    assert known == {"a": "elf-core", "b": "trace", "c.parquet": None, "dangling": None}
+    assert known == {
+        "a": "elf-core",
+        "b": "trace",
+        "c.parquet": None,
+        "core.tar.gz": "elf-core",
+        "dangling": None,
+    }
     skipped = {Path(row["path"]).name: row["why"] for row in document["skipped"]}
-    assert skipped.keys() == {"notes.txt", "pipe", "deeper"}
-    assert errors.count("skipped: ") == 3
+    assert skipped.keys() == {"notes.txt", "notes.tar", "pipe", "deeper"}
+    assert errors.count("skipped: ") == 4
     assert ran("report", folder, "-q", code=1)[1].count("skipped: ") == 0
 
 

@@ -53,6 +53,21 @@ def test_ram_below_and_above_the_devices(tmp_path, written):
     assert seen.converted[0].format == "guest-elf"
 
 
+def test_ram_that_reaches_beyond_3_gib_is_ram(tmp_path, written):
+    image = core(
+        [
+            ram(3 * GIB - PAGE, page(1), page(2)),
+            ram(3 * GIB + PAGE, page(3)),
+            ram(3 * GIB + 3 * PAGE, page(9)),
+        ],
+        NOTES,
+    )
+    seen = converted(tmp_path, written(image))
+    first = 3 * GIB // PAGE - 1
+    assert seen.digests == {first + n: digest(page(n + 1)) for n in range(3)}
+    assert seen.account.skipped == {"pages of devices (ROM, video memory)": 1}
+
+
 def test_pages_mapped_more_than_once_are_one(tmp_path, written):
     # With paging=true a segment is a mapping, and the same bytes are in several.
     first = -(-(64 + 5 * 56 + len(NOTES.data)) // PAGE) * PAGE
