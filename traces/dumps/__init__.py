@@ -102,6 +102,26 @@ _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
 FORMATS: Final = (*dict.fromkeys([*_NAMES, *_AT_WORD]),)
 
 
+def recognised(source: Source | Folder) -> bool:
+    """Whether what is in *source* is a dump by its own account, readable or not."""
+    if isinstance(source, Folder):
+        return any(reader.recognises(source) for reader in FOLDERS)
+    if archive.is_tar(source.peek()):
+        return _holds_dump(source)
+    return _reader(source.peek(), None) is not None
+
+
+def _holds_dump(source: Source) -> bool:
+    """Of an archive; read up to the first one."""
+    for member in archive.Archive(source):
+        head = source.peek() if member.size and not member.link else b""
+        if images.is_image(member.name) or head.startswith(images.MAGICS):
+            return True
+        if head and _reader(head, None):
+            return True
+    return False
+
+
 def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Dump:
     """The dump in *source*, recognised by its content or taken for *form*.
 

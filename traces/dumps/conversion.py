@@ -44,6 +44,8 @@ _NO_KERNEL: Final = (
     "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
     "as in the newest one known"
 )
+OF_THE_REST: Final = "what is told is of the rest"
+"""How the limit ends that a truncated dump leaves in its trace, and in results."""
 _SPARSE_COPY: Final = (
     "no page of zeros is among its data: if the file was copied or unpacked by a "
     "program that makes holes of zeros, pages in use are taken for absent ones"
@@ -229,9 +231,7 @@ class One:
             raise InputError(
                 f"{path}: {told}", hint="without --strict what is there is taken"
             )
-        account.limits.insert(
-            0, f"{_text(path.name)}: {told}: what is told is of the rest"
-        )
+        account.limits.insert(0, f"{_text(path.name)}: {told}: {OF_THE_REST}")
 
     def _facts(self, dump: Dump, digester: Digester) -> Facts:
         own = Hashing("xxh3-64", digester.zero)
