@@ -203,7 +203,8 @@ def _sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
             label,
             printable(
                 f"{trace.path}: {count_text(trace.pages)} pages, {trace.processes} "
-                f"processes{epochs}; {trace.captured_at[:10]}, {trace.kernel}{early}"
+                f"processes{epochs}; {trace.captured_at[:10]}, "
+                f"{trace.kernel or 'kernel not told'}{early}"
             ),
         )
     if comparison.differs:

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from analyzer.policy import MergePolicy
 from analyzer.report.escape import printable
-from analyzer.report.summary import limits, nothing_offered
-from analyzer.report.units import count_text, pages_text
+from analyzer.report.summary import bounds, limits, nothing_offered
+from analyzer.report.units import count_text, counted, pages_text
 from analyzer.report.web import grounds, histories, overview, sharing
 from analyzer.report.web.chart import chart
 from analyzer.report.web.course import PARTS, Course
@@ -15,7 +15,7 @@ from analyzer.report.web.markup import Markup, data, joined, name, source_hash, 
 from analyzer.report.web.swatch import textures
 from analyzer.report.web.table import Extent, Table, table_section
 from analyzer.result import ReplayResult
-from analyzer.worth import pages_offered
+from analyzer.worth import at_least, pages_offered
 
 _WORKLOADS: Final = Extent(kept=500, shown=30, remembered=240_000)
 _PROCESSES: Final = Extent(kept=2000, shown=20, remembered=480_000)
@@ -73,7 +73,8 @@ def page(result: ReplayResult, command: str) -> str:
 def notices(result: ReplayResult) -> list[str]:
     """What stands above the figures, because it keeps them from being the whole
     truth; escaped."""
-    return limits(result)
+    told = [f"{label} {sentence}" for label, sentence in bounds(result)]
+    return told + limits(result)
 
 
 def _source(file: str) -> str:
@@ -119,10 +120,10 @@ def _header(result: ReplayResult) -> Markup:
     trace, policy = result.trace, MergePolicy.parse(result.policy)
     facts = [
         name(trace.path),
-        f"{count_text(trace.pages)} pages",
+        counted(trace.pages, "page"),
         f"{pages_text(pages_offered(result))} offered",
-        f"{count_text(trace.processes)} processes",
-        f"{count_text(trace.workloads)} workloads",
+        counted(trace.processes, "process", "processes"),
+        counted(trace.workloads, "workload"),
         f"ksmd of Linux {result.profile}",
         f"policy {policy}",
     ]
@@ -140,7 +141,7 @@ def _body(result: ReplayResult, course: Course, tables: dict[str, Table]) -> Mar
     picture = chart(course)
     return joined(
         [
-            overview.cards(course),
+            overview.cards(course, least=at_least(result)),
             overview.composition(course),
             tag(
                 "div",

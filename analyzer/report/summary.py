@@ -10,6 +10,7 @@ from analyzer.report.escape import printable
 from analyzer.report.rows import fitting_sentence
 from analyzer.report.units import (
     count_text,
+    counted,
     duration_text,
     pages_text,
     share_text,
@@ -68,7 +69,7 @@ def bounds(result: ReplayResult) -> list[tuple[str, str]]:
     nothing where they tell all."""
     zero, other, shared = result.uncertainty[:3]
     told = uncertain_pages(zero, other)
-    fork = [f"{_counted(shared, 'page')} that fork may share"] if shared else []
+    fork = [f"{counted(shared, 'page')} that fork may share"] if shared else []
     lines = []
     if counted_in(result):
         lines.append(("counted in", ", ".join(told)))
@@ -82,7 +83,7 @@ def bounds(result: ReplayResult) -> list[tuple[str, str]]:
 def uncertain_pages(zero: int, other: int) -> list[str]:
     """What may not count of some pages, each kind in words; nothing of none."""
     return [
-        f"{_counted(pages, one)} that may {why}"
+        f"{counted(pages, one)} that may {why}"
         for pages, one, why in (
             (zero, "zero page", "never have been touched"),
             (other, "page", "be of the file cache"),
@@ -96,7 +97,7 @@ def nothing_offered(result: ReplayResult) -> str:
     policy = MergePolicy.parse(result.policy)
     if kept_out := sum(result.uncertainty[:2]):
         return (
-            f"nothing offered is sure to be there: {_counted(kept_out, 'page')} kept "
+            f"nothing offered is sure to be there: {counted(kept_out, 'page')} kept "
             "out; try --uncertain count-in"
         )
     if policy == MergePolicy(Offer.CAPTURED):
@@ -176,7 +177,7 @@ def _scans(result: ReplayResult) -> str:
     else:
         ending = "nothing left to merge" if result.settled else "more may merge"
     return (
-        f"{_counted(scans, 'full scan')}, {_counted(wakeups, 'wake-up')}, "
+        f"{counted(scans, 'full scan')}, {counted(wakeups, 'wake-up')}, "
         f"{_lasting(result.passes['time_ns'][-1] if scans else 0)}; {ending}"
     )
 
@@ -211,13 +212,8 @@ def _lasting(nanoseconds: int) -> str:
 def _trace(trace: TraceInfo) -> str:
     epochs = f", {trace.epochs} epochs" if trace.epochs > 1 else ""
     return printable(
-        f"{trace.path}: {_counted(trace.pages, 'page')}, "
-        f"{_counted(trace.processes, 'process', 'processes')}, "
-        f"{_counted(trace.workloads, 'workload')}{epochs}; "
-        f"{trace.captured_at[:10]}, {trace.kernel}"
+        f"{trace.path}: {counted(trace.pages, 'page')}, "
+        f"{counted(trace.processes, 'process', 'processes')}, "
+        f"{counted(trace.workloads, 'workload')}{epochs}; "
+        f"{trace.captured_at[:10]}, {trace.kernel or 'kernel not told'}"
     )
-
-
-def _counted(number: int, one: str, more: str = "") -> str:
-    noun = one if number == 1 else more or f"{one}s"
-    return f"{count_text(number)} {noun}"

@@ -74,3 +74,8 @@ def _scaled(value: int, base: int, units: tuple[str, ...]) -> tuple[str, str]:
         return str(value), units[0]
     decimals = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
     return f"{scaled:.{decimals}f}", units[at]
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """*number* of what one is called *one*, and several *more*, else with an s."""
+    return f"{count_text(number)} {one if number == 1 else more or f'{one}s'}"

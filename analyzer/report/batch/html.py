@@ -17,6 +17,7 @@ from analyzer.report.batch.table import (
     table,
 )
 from analyzer.report.columns import Unit
+from analyzer.report.escape import printable
 from analyzer.report.layout import Layout
 from analyzer.report.web.grounds import origin
 from analyzer.report.web.markup import Markup, joined, name, source_hash, tag
@@ -88,7 +89,8 @@ def _row(row: Row, columns: Sequence[str]) -> Markup:
     shown = name(row.texts[_NAME])
     if row.entry is not None and row.entry.report:
         shown = tag("a", shown, href=quote(row.entry.report))
-    first = tag("th", shown, scope="row", title=row.texts[_NAME])
+    whole = printable(row.entry.source) if row.entry is not None else None
+    first = tag("th", shown, scope="row", title=whole)
     figures = [
         tag("td", row.texts[column], class_=_class(column))
         for column in columns

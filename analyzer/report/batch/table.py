@@ -1,6 +1,8 @@
 """The rows of a summary for people: what each source comes to, in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from analyzer.report.batch.entry import Batch, Entry, Figures, total
@@ -45,13 +47,14 @@ def table(batch: Batch) -> list[Row]:
     """A row per source that did not fail, the one that saves most first, and the sum
     of several; escaped."""
     ranked = sorted(batch.good, key=lambda good: -_saved(good[1]))
+    short = short_names([one.source for one in batch.entries])
     rows = [
         Row(
             one,
             _texts(
                 {
                     **of._asdict(),
-                    "source": one.source,
+                    "source": short[one.source],
                     "limits": len(one.limits),
                     "note": _note(one),
                     "saved_at_most": _at_most(of) if one.at_least else None,
@@ -117,12 +120,25 @@ def headline(batch: Batch) -> str:
     return f"{told}; {bad} failed" if bad else told
 
 
+def short_names(sources: Sequence[str]) -> dict[str, str]:
+    """The sources without the folder that all of them lie in: a person tells them
+    apart by their ends."""
+    parts = [PurePath(source).parts for source in sources]
+    folders = zip(*(path[:-1] for path in parts), strict=False)
+    cut = len(list(takewhile(lambda level: len(set(level)) == 1, folders)))
+    if len(sources) < 2 or parts[0][:cut] == ("/",):
+        return dict(zip(sources, sources, strict=True))
+    short = [str(PurePath(*path[cut:])) for path in parts]
+    return dict(zip(sources, short, strict=True))
+
+
 def limits(batch: Batch) -> Iterator[tuple[str, str]]:
     """Each limit, and whose it is: the names of sources, or `all`; escaped."""
+    short = short_names([one.source for one in batch.entries])
     whose: dict[str, list[str]] = {}
     for one, _ in batch.good:
         for limit in one.limits:
-            whose.setdefault(limit, []).append(one.source)
+            whose.setdefault(limit, []).append(short[one.source])
     for limit, names in whose.items():
         every = len(names) == len(batch.good) > 1
         yield "all" if every else printable(_listed(names)), printable(limit)

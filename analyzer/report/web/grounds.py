@@ -40,7 +40,7 @@ def grounds(result: ReplayResult, lines: Sequence[str]) -> Markup:
     trace = result.trace
     entries += [
         ("file", name(trace.path)),
-        ("captured", name(f"{trace.captured_at}, Linux {trace.kernel}")),
+        ("captured", name(f"{trace.captured_at}, Linux {trace.kernel or 'not told'}")),
         ("costs", name(result.costs)),
     ]
     limits = (

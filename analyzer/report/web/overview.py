@@ -17,6 +17,8 @@ class Card(NamedTuple):
     value: Figure
     about: Figure
     colour: str
+    bounded: bool = False
+    """Whether what a capture cannot tell may make it more."""
 
 
 CARDS: Final = (
@@ -26,6 +28,7 @@ CARDS: Final = (
         [("pages", "saved")],
         [("share", "saved", "offered"), " of ", ("pages", "offered"), " offered"],
         "saved_nonzero",
+        bounded=True,
     ),
     Card(
         "zero",
@@ -37,6 +40,7 @@ CARDS: Final = (
             ("pages", "part_saved_nonzero"),
         ],
         "saved_zero",
+        bounded=True,
     ),
     Card(
         "profit",
@@ -44,6 +48,7 @@ CARDS: Final = (
         [("profit", "general_profit")],
         ["less ", ("bytes", "rmap_bytes"), " of rmap_items"],
         "accent",
+        bounded=True,
     ),
     Card(
         "ratio",
@@ -77,12 +82,12 @@ def figures() -> dict[str, Figure]:
     return shown
 
 
-def cards(course: Course) -> Markup:
-    """The five figures."""
+def cards(course: Course, *, least: bool) -> Markup:
+    """The five figures; savings that are the *least* there can be are called so."""
     row = course.row(-1)
     return tag(
         "section",
-        *(_card(card, row) for card in CARDS),
+        *(_card(card, row, least and card.bounded) for card in CARDS),
         class_="cards",
         aria_label="What it comes to",
     )
@@ -106,11 +111,11 @@ def figure(identity: str, row: Mapping[str, Any], element: str = "span") -> Mark
     return tag(element, told(figures()[identity], row), id=identity)
 
 
-def _card(card: Card, row: Mapping[str, Any]) -> Markup:
+def _card(card: Card, row: Mapping[str, Any], least: bool) -> Markup:
     return tag(
         "div",
         swatch(card.colour),
-        tag("h3", card.title),
+        tag("h3", f"{card.title}, at least" if least else card.title),
         figure(f"card-{card.identity}", row, "strong"),
         figure(f"about-{card.identity}", row, "small"),
         class_="kpi",
