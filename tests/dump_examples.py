@@ -1,0 +1,57 @@
+"""A small dump of each format, for tests that break them: every reader adds its own."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from core_files import READ, Form, Notes, Segment, core
+from dumping import PAGE, Image, noise, page
+from lime_files import Range, avml, lime
+
+
+class Example(NamedTuple):
+    """A dump, whole."""
+
+    image: Image
+    """Its marks are where its structures begin and end."""
+    form: str | None = None
+    """What `--format` must say."""
+    cuts_show: bool = True
+    """Whether one that ends early can always be told from a whole one."""
+    named_last: bool = False
+    """What its pages are is told at its end: without it more of them are taken."""
+
+
+def _core(form: Form, named_last: bool = False) -> Example:
+    notes = Notes(form).prstatus().prpsinfo(9, "a", "a b").auxv(PAGESZ=PAGE)
+    notes = notes.files((0x40000, 0x42000, b"/lib/a"))
+    heap = Segment(0x10000, [page(1), page(0), page(2)])
+    file = Segment(0x40000, [page(3)], READ, memsz=2 * PAGE)
+    image = core([heap, file, Segment(0x80000, [page(4)])], notes, form)
+    return Example(image, named_last=named_last)
+
+
+def _guest() -> Example:
+    notes = Notes().prstatus().add(b"QEMU", 0, bytes(440))
+    segments = [
+        Segment(0, [page(1), page(0)]),
+        Segment(0, [page(9)], paddr=0xFD00_0000),
+        Segment(0, [page(2), page(3)], paddr=1 << 32),
+    ]
+    return Example(core(segments, notes))
+
+
+RANGES = [
+    Range(PAGE, page(1) + page(0) + b"part"),
+    Range(0x9000, noise(1) + page(1)),
+]
+
+EXAMPLES: Mapping[str, Callable[[], Example]] = {
+    "core": lambda: _core(Form()),
+    "core of 32 bits": lambda: _core(Form(wide=False, order=">")),
+    "core of many segments": lambda: _core(Form(many=True)),
+    "core with its notes last": lambda: _core(Form(notes_last=True), True),
+    "guest": _guest,
+    "lime": lambda: Example(lime(RANGES), cuts_show=False),
+    "avml": lambda: Example(avml(RANGES), cuts_show=False),
+    "raw": lambda: Example(Image([(0, page(1) + page(0) + page(2))], 3 * PAGE), "raw"),
+}
