@@ -18,7 +18,7 @@ from traces.errors import UsageError
 if TYPE_CHECKING:
     from traces.dumps.conversion import Conversion
 
-FORMATS: Final = ("elf", "lime", "raw")
+FORMATS: Final = ("elf", "lime", "cloud-hypervisor", "firecracker", "raw")
 """`traces.dumps.FORMATS`, spelled again so that help stays fast."""
 
 

@@ -6,8 +6,9 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, late, lime, raw
+from traces.dumps import elf, late, layers, lime, microvm, raw
 from traces.dumps.dump import Asked, Dump
+from traces.dumps.refused import refusal_of
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
 
@@ -47,7 +48,19 @@ READERS: Final[Sequence[Reader]] = (
     Reader("lime", lime.is_lime, _lime),
 )
 
-FOLDERS: Final[Sequence[FolderReader]] = ()
+
+def _cloud_hypervisor(folder: Folder, asked: Asked) -> Dump:
+    return microvm.CloudHypervisor(folder, asked.name)
+
+
+def _firecracker(folder: Folder, asked: Asked) -> Dump:
+    return microvm.Firecracker(folder, asked.name)
+
+
+FOLDERS: Final[Sequence[FolderReader]] = (
+    FolderReader("cloud-hypervisor", microvm.is_cloud_hypervisor, _cloud_hypervisor),
+    FolderReader("firecracker", microvm.is_firecracker, _firecracker),
+)
 
 _RAW: Final = "raw"
 _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
@@ -66,8 +79,7 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
         what = source.cut or "is empty"
         raise InputError(f"{source.path}: {what}, expected a dump")
     if form == _RAW:
-        _require_one_file(source, form)
-        return raw.RawMemory(source, asked.name)
+        return _opened_raw(source, asked)
     for reader in READERS:
         if form in (None, reader.name) and reader.recognises(head):
             if not reader.split:
@@ -75,10 +87,24 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
             return reader.open(source, asked)
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
+    if refusal := refusal_of(head):
+        raise InputError(f"{source.path}: {refusal.what}", hint=refusal.hint or None)
     raise InputError(
         f"{source.path}: begins with {head[:8]!r}, which is no dump known here",
-        hint="memory as it is, without a header, is read with --format raw",
+        hint=f"known are {', '.join(FORMATS)}; memory as it is, without a header, is "
+        "read with --format raw",
     )
+
+
+def _opened_raw(source: Source, asked: Asked) -> Dump:
+    if source.parts:
+        return layers.Layers(source, asked.name)
+    dump = raw.RawMemory(source, asked.name)
+    for reader in READERS:
+        if reader.recognises(source.peek()):
+            told = f"what was read as memory without a header may be of {reader.name}"
+            dump.account.limits.append(f"{told}: it begins so")
+    return dump
 
 
 def _require_one_file(source: Source, form: str) -> None:
