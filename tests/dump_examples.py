@@ -6,6 +6,7 @@ from typing import NamedTuple
 from core_files import READ, Form, Notes, Segment, core
 from dumping import PAGE, Image, noise, page
 from lime_files import Range, avml, lime
+from xen_files import xen_core
 
 
 class Example(NamedTuple):
@@ -51,6 +52,7 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "core of many segments": lambda: _core(Form(many=True)),
     "core with its notes last": lambda: _core(Form(notes_last=True), True),
     "guest": _guest,
+    "xen": lambda: Example(xen_core([(5, page(1)), (2, page(0)), (9, page(1))])),
     "lime": lambda: Example(lime(RANGES), cuts_show=False),
     "avml": lambda: Example(avml(RANGES), cuts_show=False),
     "raw": lambda: Example(Image([(0, page(1) + page(0) + page(2))], 3 * PAGE), "raw"),

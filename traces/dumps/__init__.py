@@ -6,7 +6,7 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, late, layers, lime, microvm, raw
+from traces.dumps import elf, late, layers, lime, microvm, raw, xen
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.refused import refusal_of
 from traces.dumps.source import Folder, Source
@@ -27,6 +27,8 @@ class Reader(NamedTuple):
 
 
 def _elf(source: Source, asked: Asked) -> Dump:
+    if xen.is_xen(source.peek()):
+        return xen.XenCore(source, asked.name)
     found = elf.read_elf(source)
     return late.LateCore(found, asked) if found.late else late.known(found, asked)
 
