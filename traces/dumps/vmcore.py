@@ -16,7 +16,9 @@ NOTES: Final = (b"QEMU", b"VMCOREINFO", b"VBCORE")
 """Notes that a process's core does not have."""
 
 # Where x86 machines keep their devices' memory: QEMU puts RAM below and above.
+# VirtualBox leaves them less room (MM_RAM_HOLE_SIZE_DEFAULT, 512 MiB).
 _DEVICES: Final = (0xC000_0000, 0x1_0000_0000)
+_VIRTUALBOX_DEVICES: Final = 0xE000_0000
 
 _HIGHEST: Final = 1 << 57
 
@@ -34,6 +36,8 @@ class VmCore:
         """The machine, then its RAM."""
         loads = self._once(self._elf.loads)
         first, end = _DEVICES
+        if any(note.name.startswith(b"VBCORE") for note in self._elf.notes):
+            first = _VIRTUALBOX_DEVICES
         memory = (loads.paddr < first) | (loads.paddr >= end)
         stream = self._stream
         if stream is None and not self._elf.source.plain:

@@ -105,6 +105,13 @@ def test_virtualbox_leaves_the_version_at_zero(tmp_path):
     assert converted(tmp_path, path).digests == {0: digest(page(1))}
 
 
+def test_virtualbox_has_ram_up_to_half_a_gigabyte_below_four(tmp_path, written):
+    segments = [ram(0xD000_0000, page(1)), ram(0xE000_0000, page(2))]
+    image = core(segments, Notes().add(b"VBCORE", 0xB00, bytes(24)))
+    seen = converted(tmp_path, written(image))
+    assert seen.digests == {0xD000_0000 // PAGE: digest(page(1))}
+
+
 def test_a_guest_cut_anywhere(tmp_path):
     image = core([ram(0, page(1), page(0)), ram(4 * GIB, page(3), page(1))], NOTES)
     whole = image.bytes()
