@@ -12,7 +12,13 @@ import polars as pl
 
 from analyzer.counters import RMAP_ITEM_SIZE
 from analyzer.result import ReplayResult
-from analyzer.worth import cost_of, pages_merged, pages_offered, pages_saved
+from analyzer.worth import (
+    cost_of,
+    pages_merged,
+    pages_offered,
+    pages_saved,
+    pages_saved_at_most,
+)
 from traces.schema import PAGE_SIZE
 
 Align = Literal["pass", "time", "scanned"]
@@ -29,6 +35,7 @@ UNITS: Final = {
     "pages_saved": "pages",
     "pages_saved_nonzero": "pages",
     "pages_saved_zero": "pages",
+    "pages_saved_at_most": "pages",
     "pages_ideal": "pages",
     "general_profit": "bytes",
     "pages_shared": "count",
@@ -83,6 +90,18 @@ class Comparison:
     and pid are on both sides has a row of its own; the others of one workload and comm
     are added up, as pids change from capture to capture: their host and pid are null,
     and `processes_a`, `processes_b` say how many they are."""
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether there is anything that either side's captures cannot tell."""
+        return any(any(side.uncertainty[:3]) for side in (self.a, self.b))
+
+    def told_totals(self) -> pl.DataFrame:
+        """The rows of `totals` that say something: the most that is saved is the ideal
+        where nothing is uncertain."""
+        if self.uncertain:
+            return self.totals
+        return self.totals.filter(pl.col("figure") != "pages_saved_at_most")
 
     def curves(self, align: Align) -> pl.DataFrame:
         """`at`, `a`, `b` (int64): pages merged by then, from 0 on, at every point
@@ -142,6 +161,7 @@ def _figures(result: ReplayResult) -> dict[str, int]:
         **result.savings._asdict(),
         "pages_offered": pages_offered(result),
         "pages_saved": pages_saved(result),
+        "pages_saved_at_most": pages_saved_at_most(result),
         "pages_ideal": result.ideal.pages_saved_zero + result.ideal.pages_saved_nonzero,
     }
     if cost := cost_of(result):

@@ -12,7 +12,14 @@ from typing import Any, Final
 from analyzer.counters import general_profit
 from analyzer.policy import MergePolicy
 from analyzer.result import ReplayResult
-from analyzer.worth import ENOUGH, pages_merged, pages_saved, pass_of
+from analyzer.worth import (
+    ENOUGH,
+    at_least,
+    pages_merged,
+    pages_saved,
+    pages_saved_at_most,
+    pass_of,
+)
 from traces.schema import PAGE_SIZE
 
 MOST: Final = 8
@@ -182,13 +189,19 @@ def _zero_dominated(result: ReplayResult) -> Iterator[Finding]:
 
 
 def _profits(result: ReplayResult) -> Iterator[Finding]:
-    """The workload that loses most; if none does, the one that pays least."""
+    """The workload that loses most; if none does, the one that pays least.
+
+    Nothing is said where savings are but the least there can be.
+    """
     saved, items = pages_saved(result), result.counters.rmap_items
     rows = [
         row
         for row in _workloads(result)
         if row["ksm_rmap_items"] >= max(SMALL * items, 1)
+        and not (row["uncertain_zero_pages"] or row["uncertain_pages"])
     ]
+    if at_least(result) and result.uncertainty.shared_pages:
+        return
     if not rows:
         return
     worst = _first(rows, lambda row: row["net_saved"])
@@ -221,7 +234,8 @@ def _profit(
 
 def _negative_profit(result: ReplayResult) -> Iterator[Finding]:
     counters = result.counters
-    if counters.general_profit >= 0:
+    untold = pages_saved_at_most(result) - pages_saved(result)
+    if counters.general_profit + untold * PAGE_SIZE * at_least(result) >= 0:
         return
     yield Finding(
         kind=Kind.NEGATIVE_PROFIT,

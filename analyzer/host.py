@@ -6,17 +6,19 @@ The only place where a trace's rows become arrays.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from analyzer.engine.steady import MAX_KINDS, Segments
-from analyzer.policy import MergePolicy
+from analyzer.families import SupposedFrames, sharers
+from analyzer.policy import MergePolicy, Uncertain
+from analyzer.uncertain import Found, UncertainRows, untouched
 from traces.errors import InputError, NotComparableError
-from traces.schema import UNKNOWN, PageFlag
-from traces.trace import RUNS, Columns, Trace
+from traces.schema import UNCERTAIN, UNKNOWN, PageFlag
+from traces.trace import RUNS, Columns, Trace, run_starts
 
 ENGINE_COLUMNS = ("mapping", "vpn", "digest", "frame", "folio", "nid", "flags")
 
@@ -50,8 +52,14 @@ class Host:
     """[segment + 1] its first row."""
     mapping: npt.NDArray[np.int32]
     """[segment]"""
-    frames_known: bool
-    """False where some page's frame is unknown: each then counts as its own."""
+    uncertain: UncertainRows
+    """Whether they are among the rows is the policy's."""
+    supposed: npt.NDArray[np.bool_] | None
+    """[row] whose frame is unknown, and taken for that of a relative's page; None where
+    there is none. Other unknown frames are the rows' own."""
+    strangers: int
+    """Processes whose frames and parents are unknown: what fork shares among them
+    counts as copies."""
 
     @property
     def rows(self) -> int:
@@ -134,9 +142,10 @@ def sized(
     pages = np.zeros(processes.height, np.int64)
     for epoch in np.unique(first).tolist():
         found = np.zeros(processes.height, np.int64)
-        for _, base, chunk in joined_chunks(traces, ("mapping", "flags"), epoch):
-            present = (chunk["flags"] & PageFlag.ABSENT) == 0
-            owners = owner[chunk["mapping"][present] + np.int32(base.mapping)]
+        columns = ("mapping", "flags")
+        for part in joined_chunks(traces, columns, policy.uncertain, epoch):
+            present = (part.rows["flags"] & PageFlag.ABSENT) == 0
+            owners = owner[part.rows["mapping"][present] + np.int32(part.base.mapping)]
             found += np.bincount(owners, minlength=processes.height)
         pages = np.where(first == epoch, found, pages)
     return processes.with_columns(pl.Series("pages", pages))
@@ -145,11 +154,13 @@ def sized(
 def load_digests(
     traces: Sequence[Trace],
 ) -> tuple[npt.NDArray[np.uint64], np.uint64, Segments]:
-    """What the ideal alone needs: (uint64[rows], the zero page's, segments)."""
+    """What the ideal of all rows alone needs: (uint64[rows], the zero page's,
+    segments)."""
     rows = sum(trace.rows() for trace in traces)
     digest = np.empty(rows, np.int64)
     runs = _Runs()
-    for at, base, chunk in joined_chunks(traces, ("mapping", "digest")):
+    columns = ("mapping", "digest")
+    for at, base, chunk, _ in joined_chunks(traces, columns, Uncertain.COUNT_IN):
         digest[at : at + len(chunk["digest"])] = chunk["digest"]
         runs.add(at, base.mapping, chunk)
     start, mapping = runs.finish(rows)
@@ -157,10 +168,23 @@ def load_digests(
     return digest.view(np.uint64), _zero(traces), segments
 
 
-def load(traces: Sequence[Trace]) -> Host:
+def uncertain_pages(traces: Sequence[Trace]) -> tuple[int, int]:
+    """Rows of the first epoch that may not count: zero pages that may never have been
+    touched, and pages that may be of the file cache."""
+    zero = both = 0
+    for trace in traces:
+        if trace.facts.uncertain_pages:
+            for chunk in trace.chunks(("flags",)):
+                zero += int(np.count_nonzero(untouched(chunk)))
+                both += int(np.count_nonzero(chunk["flags"] & UNCERTAIN))
+    return zero, both - zero
+
+
+def load(traces: Sequence[Trace], uncertain: Uncertain = Uncertain.KEEP_OUT) -> Host:
     """Read the first epoch of *traces*; they must be able to be joined.
 
-    Raises InputError where a body is damaged or breaks the format's rules.
+    *uncertain* says whether rows that may not count are among the host's. Raises
+    InputError where a body is damaged or breaks the format's rules.
     """
     rows = sum(trace.rows() for trace in traces)
     digest = np.empty(rows, np.int64)
@@ -169,9 +193,15 @@ def load(traces: Sequence[Trace]) -> Host:
     folio = _Rare(rows, np.int32, UNKNOWN)
     nid = _Rare(rows, np.int8, None)
     runs = _Runs()
-    frames = 0
-    for at, base, chunk in joined_chunks(traces, ENGINE_COLUMNS):
-        rows_here = slice(at, at + len(chunk["digest"]))
+    processes, mappings = joined(traces)
+    found = Found(mappings.height, uncertain is Uncertain.KEEP_OUT)
+    supposed = _Supposed(processes, mappings)
+    frames = rows = 0
+    for at, base, chunk, unsure in joined_chunks(traces, ENGINE_COLUMNS, uncertain):
+        rows = at + len(chunk["digest"])
+        rows_here = slice(at, rows)
+        if unsure:
+            found.add(unsure)
         digest[rows_here] = chunk["digest"]
         fill[rows_here] = (chunk["flags"] & PageFlag.FILL) != 0
         numbered = chunk["frame"]
@@ -183,12 +213,15 @@ def load(traces: Sequence[Trace]) -> Host:
             )
         # Unknown frames stay below zero until all known ones have their numbers.
         frame[rows_here] = np.where(numbered < 0, UNKNOWN, numbered + base.frame)
+        supposed.note(at, base.mapping, chunk)
         frames = max(frames, base.frame + int(numbered.max(initial=UNKNOWN)) + 1)
         folio.put(rows_here, chunk["folio"], base.folio)
         nid.put(rows_here, chunk["nid"], 0)
         runs.add(at, base.mapping, chunk)
     start, mapping = runs.finish(rows)
-    processes, mappings = joined(traces)
+    # Rows kept out left room at the end.
+    digest, frame, fill = digest[:rows], frame[:rows], fill[:rows]
+    frames = supposed.put(frame, frames)
     unknown = np.flatnonzero(frame < 0)
     frame[unknown] = np.arange(frames, frames + len(unknown), dtype=np.int32)
     return Host(
@@ -199,19 +232,23 @@ def load(traces: Sequence[Trace]) -> Host:
         digest=digest.view(np.uint64),
         frame=frame,
         frames=frames + len(unknown),
-        folio=folio.values,
-        nid=nid.values,
+        folio=folio.first(rows),
+        nid=nid.first(rows),
         fill=fill,
         start=start,
         mapping=mapping,
-        frames_known=len(unknown) == 0,
+        uncertain=found.rows(),
+        supposed=supposed.shared(rows),
+        strangers=supposed.strangers(),
     )
 
 
-def captured_vpns(traces: Sequence[Trace]) -> Iterator[npt.NDArray[np.int64]]:
+def captured_vpns(
+    traces: Sequence[Trace], uncertain: Uncertain
+) -> Iterator[npt.NDArray[np.int64]]:
     """The page numbers of the rows that `load` gives, a row group at a time."""
-    for _, _, chunk in joined_chunks(traces, ("vpn",)):
-        yield chunk["vpn"]
+    for part in joined_chunks(traces, ("vpn",), uncertain):
+        yield part.rows["vpn"]
 
 
 @dataclass(slots=True)
@@ -224,20 +261,133 @@ class Base:
     folio: int
 
 
+class Part(NamedTuple):
+    """A row group of a trace on the joined host."""
+
+    at: int
+    """Its first row."""
+    base: Base
+    rows: Columns
+    """As the trace has them."""
+    uncertain: Columns | None
+    """Those that may not count, with `mapping` numbered through; None for none."""
+
+
 def joined_chunks(
-    traces: Sequence[Trace], columns: Sequence[str], epoch: int = 0
-) -> Iterator[tuple[int, Base, dict[str, npt.NDArray[Any]]]]:
-    """(first row, base, columns) of every row group of an epoch of every trace."""
+    traces: Sequence[Trace],
+    columns: Sequence[str],
+    uncertain: Uncertain,
+    epoch: int = 0,
+) -> Iterator[Part]:
+    """Every row group of an epoch of every trace, with the rows that *uncertain* lets
+    count: this alone decides it, for whoever reads rows.
+
+    Rows kept out are missing in the first epoch; in a later one, where they say that
+    what was there before is not known any more, they are `ABSENT`. Raises InputError
+    for uncertain rows that the facts of their trace deny, or that have content and yet
+    may never have been touched.
+    """
     row = mapping = frame = folio = 0
     for trace in traces:
         base = Base(trace, mapping, frame, folio)
-        for chunk in trace.chunks(columns, epoch):
-            yield row, base, chunk
+        wanted = list(columns)
+        if trace.facts.uncertain_pages and "flags" not in columns:
+            wanted.append("flags")
+        for chunk in trace.chunks(wanted, epoch):
+            unsure = _uncertain(base, chunk)
+            if unsure is not None and uncertain is Uncertain.KEEP_OUT:
+                chunk = _without(chunk, unsure, epoch)
+            yield Part(row, base, chunk, unsure.rows if unsure else None)
             row += len(chunk[columns[0]])
             if "frame" in chunk:
                 frame = max(frame, base.frame + _top(chunk["frame"]))
                 folio = max(folio, base.folio + _top(chunk["folio"]))
         mapping += trace.mappings.height
+
+
+class _Uncertain(NamedTuple):
+    """Rows of a chunk that may not count."""
+
+    where: npt.NDArray[np.bool_]
+    """[row of the chunk]"""
+    rows: Columns
+
+
+def _uncertain(base: Base, chunk: Columns) -> _Uncertain | None:
+    """Those of *chunk*, None for none."""
+    trace, flags = base.trace, chunk.get("flags")
+    if flags is None or not np.bitwise_or.reduce(flags, initial=0) & UNCERTAIN:
+        return None
+    if not trace.facts.uncertain_pages:
+        raise InputError(
+            f"{trace.path}: rows flagged PRESENCE_UNKNOWN or ANON_UNKNOWN, expected "
+            "none, as its facts say uncertain_pages 0"
+        )
+    where = (flags & UNCERTAIN) != 0
+    rows = {name: values[where] for name, values in chunk.items() if name != RUNS}
+    if "mapping" in rows:
+        rows["mapping"] = rows["mapping"] + np.int32(base.mapping)
+    if "digest" in rows:
+        filled = rows["digest"][untouched(rows)] != trace.facts.zero_digest
+        if filled.any():
+            raise InputError(
+                f"{trace.path}: {np.count_nonzero(filled)} rows with content flagged "
+                "PRESENCE_UNKNOWN, expected zero pages only"
+            )
+    return _Uncertain(where, rows)
+
+
+def _without(chunk: Columns, unsure: _Uncertain, epoch: int) -> Columns:
+    """*chunk* with its uncertain rows kept out, of the first or a later epoch."""
+    if epoch:
+        gone = np.where(unsure.where, PageFlag.ABSENT, 0).astype(np.uint16)
+        return {**chunk, "flags": chunk["flags"] | gone}
+    kept = {
+        name: values[~unsure.where] for name, values in chunk.items() if name != RUNS
+    }
+    if "mapping" in kept:
+        kept[RUNS] = run_starts(kept["mapping"])
+    return kept
+
+
+class _Supposed:
+    """The frames supposed of rows that do not tell theirs, as they are read."""
+
+    def __init__(self, processes: pl.DataFrame, mappings: pl.DataFrame) -> None:
+        self._tables = processes, mappings
+        self._frames: SupposedFrames | None = None
+        self._rows = [np.empty(0, np.int64)]
+        self._numbers = [np.empty(0, np.int32)]
+
+    def note(self, at: int, base: int, chunk: Columns) -> None:
+        """Take in a *chunk* that begins at row *at*, its mappings at *base*."""
+        if chunk["frame"].min(initial=0) >= 0:
+            return
+        # Whoever knows all frames needs no families.
+        if self._frames is None:
+            self._frames = SupposedFrames(*self._tables)
+        rows, numbers = self._frames.of(chunk, base)
+        self._rows.append(rows + at)
+        self._numbers.append(numbers)
+
+    def put(self, frame: npt.NDArray[np.int32], frames: int) -> int:
+        """Write them behind the *frames* that are known; how many there are then."""
+        numbers = np.concatenate(self._numbers)
+        frame[np.concatenate(self._rows)] = numbers + np.int32(frames)
+        return frames + int(numbers.max(initial=UNKNOWN)) + 1
+
+    def shared(self, rows: int) -> npt.NDArray[np.bool_] | None:
+        """bool[rows]: those that have company in their frame; None for none."""
+        company = sharers(np.concatenate(self._numbers))
+        if not company.any():
+            return None
+        shared = np.zeros(rows, np.bool_)
+        shared[np.concatenate(self._rows)[company]] = True
+        return shared
+
+    def strangers(self) -> int:
+        """As `SupposedFrames.strangers`."""
+        return 0 if self._frames is None else self._frames.strangers()
 
 
 def _top(values: npt.NDArray[Any]) -> int:
@@ -259,6 +409,10 @@ class _Rare:
                 return
             self.values = np.full(self.rows, self.usual, self.dtype)
         self.values[rows] = np.where(values < 0, values, values + base)
+
+    def first(self, rows: int) -> npt.NDArray[Any] | None:
+        """Of so many *rows*."""
+        return None if self.values is None else self.values[:rows]
 
 
 class _Runs:

@@ -26,7 +26,13 @@ _AT_THE_END: Final = [
     "ideal_if_toggled",
 ]
 
-_OF_AN_EPOCH: Final = ["pages_captured", "zero_pages", "fill_pages"]
+_OF_AN_EPOCH: Final = [
+    "pages_captured",
+    "zero_pages",
+    "fill_pages",
+    "uncertain_zero_pages",
+    "uncertain_pages",
+]
 """What only stays the same where there is but one."""
 
 

@@ -10,6 +10,7 @@ from analyzer.counters import KsmCounters
 from analyzer.host import Host
 from analyzer.knobs import KsmKnobs
 from analyzer.result import End
+from analyzer.uncertain import UncertainRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Outcome:
     end: End
     offered: npt.NDArray[np.bool_]
     """[segment]"""
+    uncertain: UncertainRows
+    """Those that are offered, or would be if they were not kept out."""
     where: npt.NDArray[np.uint8]
     """[row] the bits of engine.state; 0 for rows that were not offered."""
     after: npt.NDArray[np.int32]
@@ -37,6 +40,10 @@ class Outcome:
     vpns: Callable[[], Iterator[npt.NDArray[np.int64]]]
     """Gives the page number of every row, int64, in parts that lie one behind
     another."""
+
+    def offered_rows(self) -> npt.NDArray[np.bool_]:
+        """bool[rows]"""
+        return np.repeat(self.offered, np.diff(self.host.start))
 
     def rows_within(
         self, mapping: int, first_vpn: int, last_vpn: int

@@ -26,6 +26,15 @@ class Offer(StrEnum):
     """Nothing."""
 
 
+class Uncertain(StrEnum):
+    """What becomes of pages of which a capture cannot tell whether they count."""
+
+    KEEP_OUT = "keep-out"
+    """They are never offered, so that what is found is there at least."""
+    COUNT_IN = "count-in"
+    """They are taken for present and anonymous."""
+
+
 _WORDS: Final = ("workload", "comm")
 """Where a word alone is looked for: a file's name shall not opt in its users."""
 _OF_PROCESSES: Final = (
@@ -58,6 +67,7 @@ class MergePolicy:
     trees: tuple[int, ...] = ()
     """PIDs of processes that are opted in with all their descendants: the prctl is
     inherited by fork."""
+    uncertain: Uncertain = Uncertain.KEEP_OUT
 
     def __post_init__(self) -> None:
         for name in ("opt_in", "opt_out"):
@@ -81,10 +91,11 @@ class MergePolicy:
             name, _, value = part.strip().partition(" ")
             if name == "opt-in-tree" and value.isascii() and value.isdecimal():
                 trees.append(int(value))
-            elif name in ("opt-in", "opt-out"):
+            elif name in ("opt-in", "opt-out", "uncertain"):
                 given[name.replace("-", "_")] = value
         try:
-            made = cls(Offer(offer), trees=tuple(trees), **given)
+            uncertain = Uncertain(given.pop("uncertain", Uncertain.KEEP_OUT))
+            made = cls(Offer(offer), trees=tuple(trees), uncertain=uncertain, **given)
         except ValueError:
             made = None
         if made is None or str(made) != text:
@@ -177,6 +188,8 @@ class MergePolicy:
             parts.append(f"opt-in {self.opt_in}")
         if self.opt_out:
             parts.append(f"opt-out {self.opt_out}")
+        if self.uncertain is not Uncertain.KEEP_OUT:
+            parts.append(f"uncertain {self.uncertain.value}")
         return "; ".join(parts)
 
 

@@ -15,6 +15,7 @@ from analyzer.counters import KsmCounters
 from analyzer.engine.contents import content_numbers
 from analyzer.engine.kernel import full_scan, tally
 from analyzer.engine.state import (
+    IN_STABLE,
     SPLIT_ZERO,
     State,
     new_state,
@@ -37,6 +38,7 @@ from analyzer.host import (
     load_digests,
     open_traces,
     sized,
+    uncertain_pages,
 )
 from analyzer.knobs import KsmKnobs
 from analyzer.outcome import Outcome
@@ -63,6 +65,10 @@ class Survey(NamedTuple):
     """Rows whose content is zero."""
     distinct_contents: int
     """The zero page included."""
+    uncertain_zero_pages: int
+    """Of the zero pages, those that may never have been touched."""
+    uncertain_pages: int
+    """Pages that may be of the file cache."""
 
 
 def replay(
@@ -147,7 +153,7 @@ class Staged:
         yield Stage("read")
         traces = self._traces = open_traces(self._paths)
         profile = chosen_profile(self._kernel, traces[0].facts.kernel)
-        host = _host(traces, profile)
+        host = _host(traces, self._policy, profile)
         if host is not None:
             yield Stage("number")
         ksmd = _ksmd(traces, host, self._knobs, self._policy, profile)
@@ -188,7 +194,7 @@ class Staged:
 
     def _worth(self, outcome: Outcome) -> ReplayResult:
         about = info(self._traces, outcome.host)
-        about.limits.extend(self._idle)
+        about.limits.extend([*_copies(outcome), *self._idle])
         return result_of(
             outcome,
             self._tallies,
@@ -203,14 +209,17 @@ def _started(
     traces: Sequence[Trace], knobs: KsmKnobs, policy: MergePolicy, kernel: str | None
 ) -> "Run | Timeline":
     profile = chosen_profile(kernel, traces[0].facts.kernel)
-    return _ksmd(traces, _host(traces, profile), knobs, policy, profile)
+    host = _host(traces, policy, profile)
+    return _ksmd(traces, host, knobs, policy, profile)
 
 
-def _host(traces: Sequence[Trace], profile: Profile) -> Host | None:
+def _host(
+    traces: Sequence[Trace], policy: MergePolicy, profile: Profile
+) -> Host | None:
     """All pages, where they can be replayed as a snapshot that only stands there."""
     still = all(trace.epochs.height == 1 for trace in traces)
     if still and profile.plain_snapshot:
-        return load(traces)
+        return load(traces, policy.uncertain)
     if not still and len(traces) > 1:
         raise NotComparableError(
             "captures of several epochs cannot be joined: their clocks differ",
@@ -239,11 +248,12 @@ def _idle(traces: Sequence[Trace], policy: MergePolicy) -> list[str]:
 
 
 def survey(paths: Sequence[Path]) -> Survey:
-    """Count the pages and contents of captures, as one host."""
+    """Count the pages and contents of captures, as one host, uncertain ones too."""
     traces = open_traces(paths)
     found = steady(*load_digests(traces))
     zero = int(found.process[:, ZERO].sum())
-    return Survey(info(traces), zero, found.distinct + (zero > 0))
+    contents = found.distinct + (zero > 0)
+    return Survey(info(traces), zero, contents, *uncertain_pages(traces))
 
 
 def info(traces: Sequence[Trace], host: Host | None = None) -> TraceInfo:
@@ -278,12 +288,28 @@ def _limits(traces: Sequence[Trace], host: Host | None) -> list[str]:
                 "that splits one, pages may merge that the kernel merges a scan later "
                 "(it depends on the order of bytes, which a trace does not hold)"
             )
-    if host is not None and not host.frames_known:
+    if host is not None and host.strangers:
         limits.append(
-            "some physical frames are unknown: memory still shared by fork counts as "
-            "copies, so savings are an upper bound"
+            f"frames and parents of {host.strangers} processes are unknown: what fork "
+            "shares among them counts as copies, so of these savings may be less"
         )
     return list(dict.fromkeys(limits))
+
+
+def _copies(outcome: Outcome) -> list[str]:
+    """What supposing frames does not bound: pages of one frame join a KSM page beyond
+    its limit, pages of several need another copy of it."""
+    supposed = outcome.host.supposed
+    if supposed is None or not (supposed & outcome.offered_rows()).any():
+        return []
+    merged = int(np.count_nonzero(outcome.where & IN_STABLE))
+    # All copies of a content but one are full.
+    copies = merged // outcome.knobs.max_page_sharing
+    told = (
+        "where fork shares less than is supposed, max_page_sharing may keep up to "
+        f"{copies} pages more: by these, savings may be less"
+    )
+    return [told] if copies else []
 
 
 class Run:
@@ -302,7 +328,9 @@ class Run:
         self.time_ns = self.cpu_ns = 0
         self.pace = Pace(knobs)
         processes = sized(policy, host.traces, host.processes, host.mappings)
-        offered = policy.offered(processes, host.mappings)[host.mapping]
+        mappings = policy.offered(processes, host.mappings)
+        self.uncertain = host.uncertain.within(mappings)
+        offered = mappings[host.mapping]
         lengths = np.diff(host.start)
         self.offered: npt.NDArray[np.bool_] = offered
         """[segment]"""
@@ -402,12 +430,13 @@ class Run:
             counters=self.counters(),
             end=End(self.wakeups, self.time_ns, self.cpu_ns, later=False),
             offered=self.offered,
+            uncertain=self.uncertain,
             where=where,
             after=after,
             content=state.content,
             contents=len(state.trees),
             zero_contents=self.zero_contents,
-            vpns=partial(captured_vpns, host.traces),
+            vpns=partial(captured_vpns, host.traces, self.policy.uncertain),
         )
 
     def _items(self) -> slice | npt.NDArray[np.bool_]:

@@ -30,7 +30,7 @@ from traces.table import (
     sealed,
 )
 
-RESULT_FORMAT: Final = 2
+RESULT_FORMAT: Final = 3
 """Raised whenever an older reader would misread a newer result."""
 
 RESULT_KEY: Final = b"ksm_analyze.result"
@@ -94,6 +94,22 @@ class Ideal(NamedTuple):
     """The zero page included."""
 
 
+class Uncertainty(NamedTuple):
+    """What the captures cannot tell of the pages offered, and what it may hide."""
+
+    zero_pages: int
+    """Rows of zero that may never have been touched; kept out unless the policy counts
+    them in, as the others."""
+    other_pages: int
+    """Rows that may be of the file cache."""
+    shared_pages: int
+    """Rows whose frame is unknown, and taken for that of a relative's equal page."""
+    pages_saved_zero_at_most: int
+    """The ideal, were all of them there, each with a frame of its own; the ideal
+    itself where nothing is uncertain."""
+    pages_saved_nonzero_at_most: int
+
+
 class Sharing(NamedTuple):
     """pages_saved_nonzero, by how far apart the sharers are; adds up to it."""
 
@@ -149,6 +165,7 @@ class ReplayResult:
     end: End
     savings: Savings
     ideal: Ideal
+    uncertainty: Uncertainty
     sharing: Sharing
     composition: Composition
     passes: pl.DataFrame
@@ -236,6 +253,8 @@ _PROCESS_FIGURES: Final = (
     "pages_captured",
     "zero_pages",
     "fill_pages",
+    "uncertain_zero_pages",
+    "uncertain_pages",
     "ksm_rmap_items",
     "ksm_merging_pages",
     "ksm_zero_pages",
@@ -252,10 +271,12 @@ _PROCESS_FIGURES: Final = (
     "ideal_if_toggled",
 )
 
-_MAPPING_FIGURES: Final = (
+MAPPING_FIGURES: Final = (
     "pages",
     "zero_pages",
     "fill_pages",
+    "uncertain_zero_pages",
+    "uncertain_pages",
     "ksm_merging_pages",
     "ksm_zero_pages",
     "pages_saved_zero",
@@ -308,9 +329,9 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
         "kind",
         "name",
         "start_vpn",
-        *_MAPPING_FIGURES,
+        *MAPPING_FIGURES,
     ),
-    "kinds": ("kind", "mappings", *_MAPPING_FIGURES),
+    "kinds": ("kind", "mappings", *MAPPING_FIGURES),
     "contents": (
         "digest",
         "what",
@@ -332,6 +353,7 @@ _TUPLES: Final[Mapping[str, Any]] = {
     "end": End,
     "savings": Savings,
     "ideal": Ideal,
+    "uncertainty": Uncertainty,
     "sharing": Sharing,
     "composition": Composition,
 }

@@ -18,12 +18,13 @@ from analyzer.counters import KsmCounters, process_profit
 from analyzer.engine import attribution
 from analyzer.engine.contents import content_numbers
 from analyzer.engine.state import SPLIT_ZERO
-from analyzer.engine.steady import ROWS, ZERO, steady
 from analyzer.engine.toggling import toggled
 from analyzer.grouping import grouped
 from analyzer.host import Host
+from analyzer.ideal import ideal_of, uncertainty
 from analyzer.outcome import Outcome
 from analyzer.result import (
+    MAPPING_FIGURES,
     TABLES,
     Composition,
     Ideal,
@@ -34,6 +35,7 @@ from analyzer.result import (
 )
 from analyzer.shares import whole_pages
 from analyzer.sharing import PAIRS, who_shares, workload_pairs
+from analyzer.uncertain import UncertainRows
 
 NAMES: Final = ["user", "unit", "container", "pod", "vm", "cgroup"]
 """What a process is known by, beside its pid, comm and workload."""
@@ -191,9 +193,10 @@ def result_of(
         host.start, outcome.after, outcome.where, outcome.offered, zero_rows,
         node, node_workloads, counts,
     )  # fmt: skip
-    ideal, ideal_shares = _ideal(outcome, before, zero_rows, shares[:, 2:])
+    found = ideal_of(outcome, before, zero_rows)
+    ideal_shares = _ideal_shares(outcome, found.kept, shares[:, 2:])
     processes = _processes(
-        outcome, tallies.last(), weights, ideal, ideal_shares, counts
+        outcome, tallies.last(), weights, found.ideal, ideal_shares, counts
     )
     workloads = grouped(processes, "workload", "processes", "pages")
     if detail:
@@ -214,7 +217,8 @@ def result_of(
         counters=outcome.counters,
         end=outcome.end,
         savings=savings,
-        ideal=ideal,
+        ideal=found.ideal,
+        uncertainty=uncertainty(outcome, zero_rows, found),
         sharing=sharing,
         composition=composition(_offered_frames(outcome), savings, outcome.counters),
         passes=tallies.passes(),
@@ -253,11 +257,16 @@ def _processes(
     zero, nonzero = _saved(host, weights)
     pages = _per_process(_rows(outcome), owner, table.height)
     captured = _per_process(np.diff(host.start), owner, table.height)
+    uncertain_zero, uncertain = _by_process(host, outcome.uncertain)
+    if host.uncertain.kept_out:
+        captured = captured + sum(_by_process(host, host.uncertain))
     columns = {
         "pages": pages,
         "pages_captured": captured,
         "zero_pages": _per_process(_zeros(outcome, zero_rows), owner, table.height),
         "fill_pages": _per_process(_zeros(outcome, host.fill), owner, table.height),
+        "uncertain_zero_pages": uncertain_zero,
+        "uncertain_pages": uncertain,
         "ksm_rmap_items": last[:, 0],
         "ksm_merging_pages": last[:, 1],
         "ksm_zero_pages": last[:, 2],
@@ -283,6 +292,19 @@ def _processes(
     }
     known = ["process", "host", "pid", "comm", "workload", *NAMES]
     return table.select(known).with_columns(_integers(columns))
+
+
+def _by_process(
+    host: Host, uncertain: UncertainRows
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """int64[processes]: zero pages that may never have been touched, and pages that
+    may be of the file cache."""
+    owner: npt.NDArray[np.int32] = host.mappings["process"].to_numpy()
+    count = host.processes.height
+    return (
+        _per_process(uncertain.zero, owner, count),
+        _per_process(uncertain.others, owner, count),
+    )
 
 
 def _saved(
@@ -321,19 +343,48 @@ def _mappings(
         "pages": _rows(outcome),
         "zero_pages": _zeros(outcome, zero_rows),
         "fill_pages": _zeros(outcome, host.fill),
+        "uncertain_zero_pages": outcome.uncertain.zero[host.mapping],
+        "uncertain_pages": outcome.uncertain.others[host.mapping],
         "ksm_merging_pages": counts[:, attribution.MERGING],
         "ksm_zero_pages": counts[:, attribution.PLACED],
         **saved,
     }
-    about = host.mappings[host.mapping.tolist()].select(
+    named = _named(host, processes, host.mapping)
+    table = named.with_columns(_integers(columns))
+    return _with_empty(outcome, processes, table)
+
+
+def _with_empty(
+    outcome: Outcome, processes: pl.DataFrame, table: pl.DataFrame
+) -> pl.DataFrame:
+    """*table* with the mappings of which every page is kept out."""
+    host, uncertain = outcome.host, outcome.uncertain
+    left = uncertain.zero + uncertain.others
+    left[host.mapping] = 0
+    empty = np.flatnonzero(left)
+    if not len(empty):
+        return table
+    none = np.zeros(len(empty), np.int64)
+    columns = dict.fromkeys(MAPPING_FIGURES, none)
+    columns["uncertain_zero_pages"] = uncertain.zero[empty]
+    columns["uncertain_pages"] = uncertain.others[empty]
+    named = _named(host, processes, empty)
+    both = table.vstack(named.with_columns(_integers(columns)))
+    return both.sort("process", "start_vpn", "mapping")
+
+
+def _named(
+    host: Host, processes: pl.DataFrame, mapping: npt.NDArray[Any]
+) -> pl.DataFrame:
+    """What is known of some mappings, and of whose they are."""
+    about = host.mappings[mapping.tolist()].select(
         "mapping", "process", "kind", "name", "start_vpn"
     )
     known = processes.select("process", "host", "pid", "comm", "workload")
     named: pl.DataFrame = about.join(
         known, on="process", how="left", maintain_order="left"
     )
-    order = ["mapping", *known.columns, "kind", "name", "start_vpn"]
-    return named.select(order).with_columns(_integers(columns))
+    return named.select("mapping", *known.columns, "kind", "name", "start_vpn")
 
 
 def _integers(columns: dict[str, npt.NDArray[np.int64]]) -> list[pl.Series]:
@@ -355,46 +406,14 @@ def _inside(
     return pages
 
 
-def _ideal(
-    outcome: Outcome,
-    before: npt.NDArray[np.uint32],
-    zero_rows: npt.NDArray[np.bool_],
-    pss: npt.NDArray[np.float64],
-) -> tuple[Ideal, npt.NDArray[np.float64]]:
-    """The ideal over the offered pages, and each process's (zero, other) share.
-
-    A frame that a page not offered maps too stays; the best such frame is the copy
-    that the others come to share.
-    """
-    host = outcome.host
-    segments = host.segments()
-    digest, offered = host.digest, outcome.offered
-    frame = host.frame
-    if not offered.all():
-        rows = np.repeat(offered, np.diff(host.start))
-        digest, frame = digest[rows], frame[rows]
-        lengths = np.diff(host.start)[offered]
-        segments = segments._replace(
-            start=np.concatenate(([0], np.cumsum(lengths))),
-            process=segments.process[offered],
-            kind=segments.kind[offered],
-        )
-    found = steady(digest, host.zero, segments)
-    zero = found.process[:, ZERO]
-    frames, zero_frames = _frames_of(frame, digest == host.zero, host.frames)
-    stuck_zero, stuck_other = _stuck(outcome, before, zero_rows)
-    ideal = Ideal(
-        pages_saved_zero=zero_frames - stuck_zero,
-        pages_saved_nonzero=frames - zero_frames - found.distinct - stuck_other,
-        distinct_contents=found.distinct + int(zero.sum() > 0),
-    )
-    others = found.process[:, ROWS] - zero
-    owner = host.segment_process
-    count = host.processes.height
-    before_shares = _summed(np.where(offered[:, None], pss, 0.0), owner, count)
-    # After merging, a content's one page is shared by all rows that hold it.
-    kept = others - found.share
-    return ideal, before_shares - np.stack([np.zeros(count), kept], 1)
+def _ideal_shares(
+    outcome: Outcome, kept: npt.NDArray[np.float64], pss: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """float64[processes, 2]: the (zero, other) pages each would save ideally; *kept*
+    is what it would be left with, *pss* (zero, other) what each segment had."""
+    owner, count = outcome.host.segment_process, outcome.host.processes.height
+    before = _summed(np.where(outcome.offered[:, None], pss, 0.0), owner, count)
+    return before - np.stack([np.zeros(count), kept], 1)
 
 
 def _toggled(
@@ -414,44 +433,12 @@ def _toggled(
     return tables[0], tables[1]
 
 
-def _stuck(
-    outcome: Outcome,
-    before: npt.NDArray[np.uint32],
-    zero_rows: npt.NDArray[np.bool_],
-) -> tuple[int, int]:
-    """(zero, other) frames that offered pages share with pages that are not."""
-    host = outcome.host
-    if outcome.offered.all():
-        return 0, 0
-    rows = np.repeat(outcome.offered, np.diff(host.start))
-    inside = attribution.mappings_before(host.frame[rows], host.frames)
-    held = (inside > 0) & (inside < before)
-    first = rows & held[host.frame]
-    _, at = np.unique(host.frame[first], return_index=True)
-    digests = host.digest[first][at]
-    zeros = zero_rows[first][at]
-    others = digests[~zeros]
-    return int(zeros.sum()), len(others) - len(np.unique(others))
-
-
-def _frames_of(
-    frame: npt.NDArray[np.int32], zero: npt.NDArray[np.bool_], frames: int
-) -> tuple[int, int]:
-    """How many frames *frame* names, and how many of them hold zero."""
-    used = np.zeros(frames, np.bool_)
-    used[frame] = True
-    everything = int(np.count_nonzero(used))
-    used[:] = False
-    used[frame[zero]] = True
-    return everything, int(np.count_nonzero(used))
-
-
 def _offered_frames(outcome: Outcome) -> int:
     """Frames offered to ksmd, and those a split set free beside them."""
     host = outcome.host
     frame = host.frame
     if not outcome.offered.all():
-        rows = np.repeat(outcome.offered, np.diff(host.start))
+        rows = outcome.offered_rows()
         frame = frame[rows | ((outcome.where & SPLIT_ZERO) != 0)]
     used = np.zeros(host.frames, np.bool_)
     used[frame] = True

@@ -18,14 +18,16 @@ from analyzer.counters import KsmCounters
 from analyzer.engine import slots, totals
 from analyzer.engine.numbering import Numbering
 from analyzer.engine.place import place_frames
+from analyzer.families import SupposedFrames, sharers
 from analyzer.host import ENGINE_COLUMNS, Host, joined, joined_chunks, sized
 from analyzer.knobs import KsmKnobs
 from analyzer.machine import Machine
 from analyzer.outcome import Outcome
 from analyzer.pace import Pace
-from analyzer.policy import MergePolicy
+from analyzer.policy import MergePolicy, Uncertain
 from analyzer.profile import Profile
 from analyzer.result import End, Pass, Stage
+from analyzer.uncertain import Sighted
 from traces.schema import UNKNOWN, PageFlag
 from traces.trace import Columns, Trace, run_starts
 
@@ -107,6 +109,10 @@ class Timeline:
         self._forked: set[int] = set()
         """Processes older than this epoch that forked in it."""
         self._later_seen: list[_Seen] = []
+        self._uncertain = Sighted()
+        self._supposed = SupposedFrames(self.processes, self.mappings)
+        self._known_frames = sum(trace.metadata.num_rows for trace in traces)
+        """Supposed frames are numbered from here on."""
 
     def passes(self, limit: int | None) -> Iterator[Pass]:
         """Replay all epochs; yields after every full scan, at most *limit* times."""
@@ -208,12 +214,16 @@ class Timeline:
         self._later = True
         self._begin_processes(epoch)
         self.machine.sightings.index_frames()
-        for _, base, chunk in joined_chunks(self.traces, ENGINE_COLUMNS, epoch):
+        parts = joined_chunks(self.traces, ENGINE_COLUMNS, self.policy.uncertain, epoch)
+        for _, base, chunk, unsure in parts:
             chunk["mapping"] = chunk["mapping"] + np.int32(base.mapping)
             for name, offset in (("frame", base.frame), ("folio", base.folio)):
                 known = chunk[name] >= 0
                 chunk[name] = np.where(known, chunk[name] + offset, UNKNOWN)
             chunk["folio"] = chunk["folio"].astype(np.int32)
+            rows, numbers = self._supposed.of(chunk)
+            chunk["frame"][rows] = numbers.astype(np.int64) + self._known_frames
+            self._uncertain.see(chunk, unsure)
             self._take_chunk(chunk)
         self._take_later()
         self._end_processes(epoch)
@@ -345,8 +355,9 @@ class Timeline:
         where = state.where[mine]
         broken = (where & slots.BROKEN) != 0
         where = np.where(broken, where & ~np.uint16(slots.IN_STABLE), where)
+        captured = self.machine.sightings.captured[mine]
         before, after, content = place_frames(
-            self.machine.sightings.captured[mine],
+            captured,
             state.frame[mine],
             where,
             state.content[: int(state.totals[totals.FRAMES_USED])],
@@ -360,6 +371,9 @@ class Timeline:
         fills = np.zeros(len(self._numbering), np.bool_)
         fills[list(self._fills)] = True
         cuts = run_starts(mapping)
+        uncertain = self._uncertain.rows(
+            self._lasting(), self.policy.uncertain is Uncertain.KEEP_OUT
+        )
         host = Host(
             traces=self.traces,
             processes=self.processes,
@@ -373,7 +387,9 @@ class Timeline:
             fill=fills[numbers],
             start=np.append(cuts, len(mapping)),
             mapping=mapping[cuts],
-            frames_known=bool((self.machine.sightings.captured[mine] != UNKNOWN).all()),
+            uncertain=uncertain,
+            supposed=self._shared(captured),
+            strangers=self._supposed.strangers(),
         )
         return Outcome(
             host=host,
@@ -385,6 +401,7 @@ class Timeline:
             counters=self.counters(),
             end=End(self.wakeups, self.time_ns, self.cpu_ns, self._later),
             offered=self._offered[host.mapping],
+            uncertain=uncertain.within(self._offered),
             where=(where & 0xFF & ~np.uint16(slots.BROKEN)).astype(np.uint8),
             after=after,
             content=content,
@@ -393,12 +410,29 @@ class Timeline:
             vpns=lambda: iter([vpns]),
         )
 
+    def _shared(self, captured: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_] | None:
+        """bool: those in a supposed frame that have company there; None for none."""
+        rows = np.flatnonzero(captured >= self._known_frames)
+        company = sharers((captured[rows] - self._known_frames).astype(np.int32))
+        if not company.any():
+            return None
+        shared = np.zeros(len(captured), np.bool_)
+        shared[rows[company]] = True
+        return shared
+
+    def _lasting(self) -> npt.NDArray[np.bool_]:
+        """bool[mappings]: there in the epoch reached."""
+        lasted = pl.lit(self._epoch).is_between("first_epoch", "last_epoch")
+        there: npt.NDArray[np.bool_] = (
+            self.mappings.select(lasted.alias("there")).to_series().to_numpy()
+        )
+        return there
+
     def _mapping_of(
         self, process: npt.NDArray[np.int32], vpns: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int32]:
         """int32: the mapping each page lies in, in the epoch reached."""
-        lasted = pl.lit(self._epoch).is_between("first_epoch", "last_epoch")
-        table = self.mappings.filter(lasted)
+        table = self.mappings.filter(pl.Series(self._lasting()))
         starts = table.select("process", "start_vpn").rows()
         keys = np.array([(p << _VPN_BITS) + s for p, s in starts], np.int64)
         order = np.argsort(keys, kind="stable")

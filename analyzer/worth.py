@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
+from analyzer.policy import MergePolicy, Uncertain
 from analyzer.result import ReplayResult
 
 ENOUGH: Final = 0.95
@@ -28,6 +29,25 @@ class Cost(NamedTuple):
 def pages_saved(result: ReplayResult) -> int:
     """Zero and non-zero together."""
     return result.savings.pages_saved_zero + result.savings.pages_saved_nonzero
+
+
+def pages_saved_at_most(result: ReplayResult) -> int:
+    """The ideal, whatever the captures cannot tell."""
+    return (
+        result.uncertainty.pages_saved_zero_at_most
+        + result.uncertainty.pages_saved_nonzero_at_most
+    )
+
+
+def counted_in(result: ReplayResult) -> bool:
+    """Whether pages that may not count were taken for pages that do."""
+    asked = MergePolicy.parse(result.policy).uncertain is Uncertain.COUNT_IN
+    return asked and any(result.uncertainty[:2])
+
+
+def at_least(result: ReplayResult) -> bool:
+    """Whether savings are the least there can be, as some things cannot be told."""
+    return any(result.uncertainty[:3]) and not counted_in(result)
 
 
 def pages_offered(result: ReplayResult) -> int:

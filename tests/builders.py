@@ -35,6 +35,10 @@ class Proc:
     mergeable: bool = True
     fills: str = ""
     nid: int = 0
+    ppid: int = -1
+    vm: str = ""
+    flags: Sequence[int] | None = None
+    """Beside FILL, which follows from *fills*."""
 
 
 FACTS = Facts(
@@ -61,6 +65,8 @@ def trace_file(
                 {
                     "host": facts.host,
                     "pid": proc.pid,
+                    "ppid": proc.ppid,
+                    "vm": proc.vm,
                     "comm": proc.comm,
                     "workload": proc.workload,
                     **extra,
@@ -68,7 +74,7 @@ def trace_file(
                 [
                     {
                         "start_vpn": 0,
-                        "pages": count,
+                        "pages": max([count, *(vpn + 1 for vpn in proc.vpns or ())]),
                         "perms": "rw-p",
                         "kind": "anon",
                         "name": "",
@@ -90,8 +96,10 @@ def trace_file(
                     nid=np.full(count, proc.nid, np.int8),
                     flags=np.array(
                         [
-                            PageFlag.FILL if str(c) in proc.fills else 0
-                            for c in proc.contents
+                            flags | (PageFlag.FILL if str(c) in proc.fills else 0)
+                            for c, flags in zip(
+                                proc.contents, proc.flags or [0] * count, strict=True
+                            )
                         ],
                         np.uint16,
                     ),

@@ -1,10 +1,13 @@
 """A small dump of each format, for tests that break them: every reader adds its own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from core_files import READ, Form, Notes, Segment, core
+from criu_images import Dump, Task, Vma, tarred
 from dumping import PAGE, Image, noise, page
+from kdump_files import RAW, ZLIB, Kdump, flattened, in_blocks
 from lime_files import Range, avml, lime
 from xen_files import xen_core
 
@@ -46,6 +49,32 @@ RANGES = [
     Range(0x9000, noise(1) + page(1)),
 ]
 
+
+def _image(data: bytes, marks: Iterable[int]) -> Image:
+    """A file that was made as one piece, cut where its structures begin."""
+    image = Image()
+    places = sorted({0, *marks, len(data)})
+    for start, end in pairwise(places):
+        image.put(data[start:end])
+    return image
+
+
+def _kdump(how: int) -> Example:
+    kdump = Kdump(pages={1: page(1), 2: page(0), 9: noise(2), 10: page(1)}, how=how)
+    data = kdump.build()
+    return Example(_image(data, kdump.bounds.values()))
+
+
+def _flattened() -> Example:
+    data = flattened(in_blocks(Kdump(pages={1: page(1), 2: page(0)}).build(), 5000))
+    return Example(_image(data, range(0, len(data), 5016)))
+
+
+def _criu() -> Example:
+    data = tarred(Dump([Task(7, [Vma(16, "ABCZ")]), Task(8, [Vma(3, "A")])]).images())
+    return Example(_image(data, range(0, len(data), 512)))
+
+
 EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "core": lambda: _core(Form()),
     "core of 32 bits": lambda: _core(Form(wide=False, order=">")),
@@ -53,6 +82,10 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "core with its notes last": lambda: _core(Form(notes_last=True), True),
     "guest": _guest,
     "xen": lambda: Example(xen_core([(5, page(1)), (2, page(0)), (9, page(1))])),
+    "kdump": lambda: _kdump(ZLIB),
+    "kdump of plain pages": lambda: _kdump(RAW),
+    "flattened kdump": _flattened,
+    "criu": _criu,
     "lime": lambda: Example(lime(RANGES), cuts_show=False),
     "avml": lambda: Example(avml(RANGES), cuts_show=False),
     "raw": lambda: Example(Image([(0, page(1) + page(0) + page(2))], 3 * PAGE), "raw"),

@@ -17,6 +17,7 @@ from analyzer.result import (
     Savings,
     Sharing,
     TraceInfo,
+    Uncertainty,
 )
 
 NAMES = ("vm-win11-vdi", "web-frontend", "pg-orders", "jvm-search", "cron-batch")
@@ -84,6 +85,9 @@ def result(names: Sequence[str] = NAMES, passes: int = 4) -> ReplayResult:
             total["ideal_saved_zero"],
             total["ideal_saved_nonzero"],
             distinct_contents=total["pages"] // 2,
+        ),
+        uncertainty=Uncertainty(
+            0, 0, 0, total["ideal_saved_zero"], total["ideal_saved_nonzero"]
         ),
         sharing=Sharing(
             within_process=nonzero // 2,
@@ -156,6 +160,41 @@ def other_result() -> ReplayResult:
     )
 
 
+def uncertain_result() -> ReplayResult:
+    """A dump of the host of `result`: of the last process as many pages more may never
+    have been touched as it has zero pages, of the first as many may be of the file
+    cache."""
+    found = result()
+
+    def doubted(frame: pl.DataFrame, pid: int, name: str) -> pl.DataFrame:
+        part = pl.when(pl.col("pid") == pid).then(pl.col("zero_pages"))
+        return frame.with_columns(part.otherwise(0).alias(name))
+
+    tables: dict[str, pl.DataFrame] = {}
+    for name in ("processes", "mappings"):
+        frame = doubted(getattr(found, name), 1063, "uncertain_zero_pages")
+        tables[name] = doubted(frame, 1000, "uncertain_pages")
+    names = ["uncertain_zero_pages", "uncertain_pages"]
+    for name, of, by in (
+        ("workloads", "processes", "workload"),
+        ("kinds", "mappings", "kind"),
+    ):
+        sums = tables[of].group_by(by).agg(pl.col(names).sum())
+        tables[name] = getattr(found, name).update(sums, on=by)
+    zero, other = (int(tables["processes"][name].sum()) for name in names)
+    return replace(
+        found,
+        uncertainty=Uncertainty(
+            zero,
+            other,
+            1234,
+            found.ideal.pages_saved_zero + zero,
+            found.ideal.pages_saved_nonzero + other // 2 + 617,
+        ),
+        **tables,
+    )
+
+
 def empty() -> ReplayResult:
     """Nothing was offered to ksmd."""
     full = result(passes=1)
@@ -169,6 +208,7 @@ def empty() -> ReplayResult:
         end=End(1, 24_000_000, 0, later=False),
         savings=Savings(0, 0, 0),
         ideal=Ideal(0, 0, 0),
+        uncertainty=Uncertainty(0, 0, 0, 0, 0),
         sharing=Sharing(0, 0, 0),
         composition=Composition(0, 0, 0, 0),
         passes=_frame(
@@ -213,6 +253,8 @@ def _processes(names: Sequence[str]) -> Any:
             "pages_captured": pages,
             "zero_pages": zero + 10,
             "fill_pages": 5,
+            "uncertain_zero_pages": 0,
+            "uncertain_pages": 0,
             "ksm_rmap_items": pages,
             "ksm_merging_pages": merging,
             "ksm_zero_pages": zero,

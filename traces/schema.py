@@ -43,13 +43,18 @@ class PageFlag(IntFlag):
     ABSENT = 1
     """Gone since the epoch before (later epochs only)."""
     PRESENCE_UNKNOWN = 2
-    """The source cannot tell a present page from one never touched."""
+    """The source cannot tell a present page from one never touched: on zero pages only,
+    as a page with content is surely there."""
     ANON_UNKNOWN = 4
     """The source cannot tell an anonymous page from a page of the file cache."""
     KSM = 8
     """Already merged by ksmd when captured; its frame is counted as its own."""
     FILL = 16
     """All 4096 bytes are equal, and not zero."""
+
+
+UNCERTAIN: Final = PageFlag.PRESENCE_UNKNOWN | PageFlag.ANON_UNKNOWN
+"""Either makes a row one that may not count."""
 
 
 class Pages(NamedTuple):
@@ -177,6 +182,9 @@ class Facts:
     """What was left out: reason → count, the unit is part of the reason."""
     limits: list[str] = field(default_factory=list)
     """What this capture cannot tell, in sentences."""
+    uncertain_pages: int = 0
+    """Rows of all epochs with a flag of `UNCERTAIN`; at 0 nobody looks for any. The
+    writer counts them."""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)

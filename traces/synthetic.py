@@ -531,7 +531,9 @@ def _runs_of_true(
 def _facts(seed: int, frames: bool) -> Facts:
     limits = ["Synthetic: made up by ksm-analyze synth, measured nowhere."]
     if not frames:
-        limits.append("Without frames: pages shared by fork count as copies.")
+        limits.append(
+            "Without frames: the answer known counts pages shared by fork as copies."
+        )
     return Facts(
         host=f"host-{seed}",
         kernel="synthetic",

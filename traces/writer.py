@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -21,6 +22,7 @@ from traces.schema import (
     PAGES,
     PROCESSES,
     ROW_GROUP_ROWS,
+    UNCERTAIN,
     UNKNOWN,
     Facts,
     Pages,
@@ -121,6 +123,7 @@ class TraceWriter:
         self._epochs: list[dict[str, Any]] = []
         self._earlier_rows = 0
         """Rows of epochs before the present one that wait for their row group."""
+        self._uncertain = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -203,6 +206,7 @@ class TraceWriter:
         """Append rows of the present epoch, sorted by (mapping, vpn)."""
         rows = len(pages.mapping)
         self._epochs[-1]["rows"] += rows
+        self._uncertain += int(np.count_nonzero(pages.flags & UNCERTAIN))
         if self._epochs[-1]["rows"] >= SMALL_EPOCH_ROWS:
             self._file.cut(self._earlier_rows)
             self._earlier_rows = 0
@@ -211,7 +215,9 @@ class TraceWriter:
             self._file.add(self._table(part))
 
     def finish(self, facts: Facts) -> None:
-        """Write what is pending and the footer."""
+        """Write what is pending and the footer: *facts*, and how many of the rows are
+        uncertain."""
+        facts = replace(facts, uncertain_pages=self._uncertain)
         values = {
             KIND_KEY.decode(): "trace",
             FORMAT_KEY.decode(): str(FORMAT_VERSION),

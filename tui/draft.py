@@ -1,17 +1,19 @@
 """What is being tried out in What-if: knobs turned, workloads and processes toggled."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from analyzer.expression.pattern import exactly
 from analyzer.knobs import ADVISOR_MODES, KsmKnobs
-from analyzer.policy import MergePolicy, Offer
+from analyzer.policy import MergePolicy, Offer, Uncertain
 from tui.variant import Settings
 from tui.widgets.dials import Dial
 
 POLICY: Final = "policy"
 """The dial that says who is offered before anybody is toggled."""
+UNCERTAIN: Final = "uncertain"
+"""The dial that says what becomes of pages that may not count."""
 
 _PRESETS: Final[Mapping[str, tuple[int, ...]]] = {
     "pages_to_scan": (100, 200, 400, 800, 1600, 3200, 6400, 12800),
@@ -41,6 +43,7 @@ class Draft:
     base: Settings
     knobs: KsmKnobs
     offer: str
+    uncertain: str
     workloads: dict[str, bool] = field(default_factory=dict)
     """Toggled workload → whether it is offered now."""
     processes: dict[int, bool] = field(default_factory=dict)
@@ -48,20 +51,21 @@ class Draft:
 
     @classmethod
     def of(cls, base: Settings) -> "Draft":
-        return cls(base, base.knobs, str(MergePolicy.parse(base.policy).offer))
+        policy = MergePolicy.parse(base.policy)
+        return cls(base, base.knobs, str(policy.offer), str(policy.uncertain))
 
-    def dials(self) -> list[Dial]:
-        """Every knob, and who is offered before anybody is toggled."""
-        return [
+    def dials(self, uncertain: bool = False) -> list[Dial]:
+        """Every knob, who is offered before anybody is toggled, and, where there are
+        *uncertain* pages, what becomes of them."""
+        before = MergePolicy.parse(self.base.policy)
+        dials = [
             *(_dial(name, self.knobs, self.base.knobs) for name in _names()),
-            Dial(
-                POLICY,
-                tuple(Offer),
-                self.offer,
-                str(MergePolicy.parse(self.base.policy).offer),
-                "offered",
-            ),
+            Dial(POLICY, tuple(Offer), self.offer, str(before.offer), "offered"),
         ]
+        if uncertain:
+            ways, way = tuple(Uncertain), str(before.uncertain)
+            dials.append(Dial(UNCERTAIN, ways, self.uncertain, way, "pages"))
+        return dials
 
     def turn(self, name: str, value: str) -> None:
         """Set a knob or the policy. Raises UsageError for what a kernel refuses."""
@@ -69,6 +73,9 @@ class Draft:
             self.offer = value
             self.workloads.clear()
             self.processes.clear()
+            return
+        if name == UNCERTAIN:
+            self.uncertain = value
             return
         files = {key: str(held) for key, held in self.knobs.as_files().items()}
         number = str(_SWITCH.index(value)) if value in _SWITCH else value
@@ -83,6 +90,8 @@ class Draft:
         told = self.base._replace(knobs=self.knobs).changes(self.base)
         if self.offer != str(MergePolicy.parse(self.base.policy).offer):
             told.append(f"policy {self.offer}")
+        if self.uncertain != str(MergePolicy.parse(self.base.policy).uncertain):
+            told.append(f"uncertain {self.uncertain}")
         for word, offered in (("with", True), ("without", False)):
             toggled = [*self.workloads.items(), *self.processes.items()]
             names = [str(name) for name, value in toggled if value is offered]
@@ -95,10 +104,12 @@ class Draft:
         return self.settings() != self.base
 
     def _policy(self) -> MergePolicy:
-        before = MergePolicy.parse(self.base.policy)
+        uncertain = Uncertain(self.uncertain)
+        before = replace(MergePolicy.parse(self.base.policy), uncertain=uncertain)
         if not self.workloads and not self.processes:
             kept = str(before.offer) == self.offer
-            return before if kept else MergePolicy(Offer(self.offer))
+            anew = MergePolicy(Offer(self.offer), uncertain=uncertain)
+            return before if kept else anew
         wanted = list(self._named(True))
         unwanted = list(self._named(False))
         if str(before.offer) == self.offer:
@@ -109,6 +120,7 @@ class Draft:
             opt_in=" or ".join(wanted),
             opt_out=" or ".join(unwanted),
             trees=before.trees,
+            uncertain=uncertain,
         )
 
     def _named(self, offered: bool) -> Iterable[str]:

@@ -13,10 +13,12 @@ from analyzer.cli.narration import note, tell_if_none, working
 from analyzer.cli.options import (
     KNOB_HELP,
     PATH,
+    UNCERTAIN,
     knob_options,
     knobs_of,
     output_options,
     policy_of,
+    uncertain_option,
     where_of,
 )
 from analyzer.cli.output import (
@@ -60,6 +62,12 @@ def _offer(text: str) -> str:
     return text
 
 
+def _uncertain(text: str) -> str:
+    if text not in UNCERTAIN:
+        raise UsageError(f"{text!r} is not {' or '.join(UNCERTAIN)}")
+    return text
+
+
 def _expression(text: str) -> str:
     policy_of({"opt_in": text})
     return text
@@ -96,6 +104,7 @@ _KEYS: Final[Mapping[str, Callable[[str], Any]]] = {
     "opt_in": _expression,
     "opt_out": _expression,
     "opt_in_tree": _tree,
+    "uncertain": _uncertain,
     "kernel": _kernel,
     "passes": _passes,
 }
@@ -120,8 +129,8 @@ class _Side:
     "a_settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A setting of A alone: any knob, policy, opt_in, opt_out, opt_in_tree, kernel "
-    "or passes; can be repeated.",
+    help="A setting of A alone: any knob, policy, opt_in, opt_out, opt_in_tree, "
+    "uncertain, kernel or passes; can be repeated.",
 )
 @click.option(
     "--b",
@@ -149,6 +158,7 @@ class _Side:
     metavar="EXPR",
     help="Only rows that fit on either side, such as 'saved > 1GiB and user == root'.",
 )
+@uncertain_option()
 @knob_options
 @output_options(*_FORMATS)
 def command(a_path: Path, b_path: Path | None, **options: Any) -> None:
@@ -186,9 +196,10 @@ def command(a_path: Path, b_path: Path | None, **options: Any) -> None:
 
 
 def _common(options: Mapping[str, Any]) -> bool:
-    """Whether any knob was given for both sides; a wrong one is refused."""
+    """Whether anything was given for both sides; a wrong knob is refused."""
     knobs_of(options)
-    return options["from_sysfs"] or any(options[name] is not None for name in KNOB_HELP)
+    names = (*KNOB_HELP, "uncertain")
+    return options["from_sysfs"] or any(options[name] is not None for name in names)
 
 
 def _settings(option: str, given: Sequence[str]) -> dict[str, Any]:
@@ -235,7 +246,8 @@ def _side(
         )
     if is_result and common:
         raise UsageError(
-            f"{path}: a saved result has its knobs, so there are none for both sides",
+            f"{path}: a saved result has its settings, so there are none for both "
+            "sides",
             hint="say --a KEY=VALUE or --b KEY=VALUE for the side that is a trace",
         )
     if not is_result:
@@ -265,7 +277,7 @@ def _result(side: _Side, options: Mapping[str, Any]) -> "ReplayResult":
         return run(
             [side.path],
             _knobs(side, options),
-            policy_of(side.settings),
+            policy_of({"uncertain": options["uncertain"], **side.settings}),
             passes=side.settings.get("passes"),
             kernel=side.settings.get("kernel"),
         )

@@ -18,7 +18,15 @@ from traces.errors import UsageError
 if TYPE_CHECKING:
     from traces.dumps.conversion import Conversion
 
-FORMATS: Final = ("elf", "lime", "cloud-hypervisor", "firecracker", "raw")
+FORMATS: Final = (
+    "elf",
+    "criu",
+    "kdump",
+    "lime",
+    "cloud-hypervisor",
+    "firecracker",
+    "raw",
+)
 """`traces.dumps.FORMATS`, spelled again so that help stays fast."""
 
 
@@ -78,8 +86,8 @@ def command(
 
     NAME= names the workload or the virtual machine of a dump. Several dumps make one
     trace, so that what they share shows; FILE+FILE is one dump of several files.
-    Compressed ones (zstd, lz4, gzip, xz, bzip2)
-    are read as they are.
+    Compressed ones (zstd, lz4, gzip, xz, bzip2) are read as they are; so are tar
+    archives of one dump, and folders of CRIU's images.
 
     No page content is stored. What a dump cannot tell, such as a page of zeros from
     one that was never touched, is said, and marked in the trace.

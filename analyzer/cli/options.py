@@ -32,6 +32,9 @@ KNOB_HELP: Final[Mapping[str, str]] = {
 }
 """Knob → what it does, in a line; analyzer/knobs.py says it at length."""
 
+UNCERTAIN: Final = ("keep-out", "count-in")
+"""What `--uncertain` can name; analyzer.policy says what each means."""
+
 PATH: Final = click.Path(path_type=Path)
 """Any path: a missing file is an input error, not one of usage."""
 
@@ -78,8 +81,8 @@ def knobs_of(options: Mapping[str, Any]) -> KsmKnobs:
 
 
 def policy_options(command: _Command) -> _Command:
-    """Add `--policy`, `--opt-in`, `--opt-out` and `--opt-in-tree`; `policy_of` reads
-    them."""
+    """Add `--policy`, `--opt-in`, `--opt-out`, `--opt-in-tree` and `--uncertain`;
+    `policy_of` reads them."""
     for option in reversed(
         (
             click.option(
@@ -107,10 +110,21 @@ def policy_options(command: _Command) -> _Command:
                 help="Offer as well this process and all its descendants; may be "
                 "repeated.",
             ),
+            uncertain_option(),
         )
     ):
         command = option(command)
     return command
+
+
+def uncertain_option() -> Callable[[_Command], _Command]:
+    """Add `--uncertain`."""
+    return click.option(
+        "--uncertain",
+        type=click.Choice(UNCERTAIN),
+        help="What becomes of pages that a dump cannot tell from memory never touched, "
+        "or from the file cache.  [default: keep-out]",
+    )
 
 
 def policy_of(options: Mapping[str, Any]) -> "MergePolicy":
@@ -121,7 +135,7 @@ def policy_of(options: Mapping[str, Any]) -> "MergePolicy":
     for a PID that can be none.
     """
     from analyzer.expression.expression import Expression
-    from analyzer.policy import MergePolicy, Offer
+    from analyzer.policy import MergePolicy, Offer, Uncertain
 
     asked = {
         # An empty one is refused here: to a policy it is none.
@@ -132,7 +146,8 @@ def policy_of(options: Mapping[str, Any]) -> "MergePolicy":
     trees = options.get("opt_in_tree", ())
     added = "opt_in" in asked or trees
     offer = options.get("policy") or (Offer.CAPTURED if added else Offer.ALL)
-    return MergePolicy(Offer(offer), trees=trees, **asked)
+    uncertain = Uncertain(options.get("uncertain") or Uncertain.KEEP_OUT)
+    return MergePolicy(Offer(offer), trees=trees, uncertain=uncertain, **asked)
 
 
 def where_of(options: Mapping[str, Any]) -> "Expression | None":

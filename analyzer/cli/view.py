@@ -84,7 +84,7 @@ def command(files: tuple[Path, ...], **options: Any) -> int:
     if options["live"]:
         return _live(files, options)
     knobs = knobs_of(options)
-    policy = str(policy_of(options)) if _asks_for_a_policy(options) else "all"
+    policy = _policy(options, "all")
     with named_or_demo(files, "view") as paths:
         from tui.app import KsmApp
         from tui.variant import Settings
@@ -116,7 +116,7 @@ def _live(files: tuple[Path, ...], options: dict[str, Any]) -> int:
 
     settings = Settings()
     if files:
-        policy = str(policy_of(options)) if _asks_for_a_policy(options) else "captured"
+        policy = _policy(options, "captured")
         knobs = knobs_of(options | {"from_sysfs": True})
         settings = Settings(knobs, policy, options["kernel"], options["passes"])
     app = LiveApp(
@@ -150,9 +150,14 @@ def _check(path: Path) -> None:
         )
 
 
-def _asks_for_a_policy(options: dict[str, Any]) -> bool:
+def _policy(options: dict[str, Any], usual: str) -> str:
+    """Who is offered, as a policy's text; *usual*, without loading anything, where
+    nothing is said of it."""
     names = ("policy", "opt_in", "opt_out", "opt_in_tree")
-    return any(options[name] not in (None, ()) for name in names)
+    named = any(options[name] not in (None, ()) for name in names)
+    if not named and options.get("uncertain") is None:
+        return usual
+    return str(policy_of(options if named else options | {"policy": usual}))
 
 
 def _needs_ascii() -> bool:

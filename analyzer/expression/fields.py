@@ -67,6 +67,8 @@ def _fields() -> Iterator[Field]:
         ("nonzero", "pages_saved_nonzero"),
         ("unmerged", "pages_unmerged"),
         ("captured", "pages_captured"),
+        ("uncertain_zero", "uncertain_zero_pages"),
+        ("uncertain", "uncertain_pages"),
         ("ideal_zero", "ideal_saved_zero"),
         ("ideal_nonzero", "ideal_saved_nonzero"),
         ("if_toggled", "ideal_if_toggled"),

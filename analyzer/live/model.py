@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from analyzer.counters import ksm_stat
 from analyzer.engine.kernel import full_scan
-from analyzer.host import Host, load, open_traces
+from analyzer.host import Host, captured_vpns, load, open_traces
 from analyzer.knobs import KsmKnobs
 from analyzer.live.taping import snapshot
 from analyzer.machine import Machine
@@ -21,7 +21,6 @@ from analyzer.policy import MergePolicy, Offer
 from analyzer.profile import Profile
 from analyzer.replay import Run
 from traces.schema import UNKNOWN
-from traces.trace import Trace
 
 _POLICY = MergePolicy(Offer.CAPTURED)
 
@@ -50,8 +49,9 @@ class Model(Protocol):
 
 def read(path: Path) -> Captured:
     """The trace in *path*. Raises InputError as `host.load`."""
-    host = load(open_traces([path]))
-    vpns = [chunk["vpn"] for chunk in Trace.open(path).chunks(["vpn"])]
+    traces = open_traces([path])
+    host = load(traces, _POLICY.uncertain)
+    vpns = captured_vpns(traces, _POLICY.uncertain)
     segments = _POLICY.offered(host.processes, host.mappings)[host.mapping]
     return Captured(
         host=host,

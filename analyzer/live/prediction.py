@@ -18,6 +18,7 @@ import polars as pl
 from analyzer.counters import KsmCounters
 from analyzer.knobs import KsmKnobs
 from analyzer.live.sample import Group, ProcessSample
+from analyzer.report.summary import bounds
 from analyzer.result import ReplayResult
 from traces.capture import procfs
 
@@ -116,7 +117,7 @@ def prediction(result: ReplayResult) -> Prediction:
         full_scans=result.counters.full_scans,
         settled=result.settled,
         counters=result.counters,
-        limits=result.trace.limits,
+        limits=[*(" ".join(told) for told in bounds(result)), *result.trace.limits],
         elsewhere=elsewhere,
         processes={} if elsewhere else _by_process(result),
         born_until=(

@@ -113,6 +113,8 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "pages_captured": Column("captured", Unit.PAGES),
     "zero_pages": Column("zero pages", Unit.PAGES),
     "fill_pages": Column("fill pages", Unit.PAGES),
+    "uncertain_zero_pages": Column("uncertain zero", Unit.PAGES),
+    "uncertain_pages": Column("uncertain", Unit.PAGES),
     "pages_saved": Column("saved", Unit.PAGES),
     "share_saved": Column("%", Unit.SHARE, adds_up=False),
     "pages_saved_zero": Column("zero", Unit.PAGES),
@@ -147,6 +149,9 @@ COLUMNS: Final[Mapping[str, Column]] = {
     "general_profit": Column("general_profit", Unit.PROFIT, adds_up=False),
 }
 
+_UNCERTAIN: Final = {"uncertain_zero_pages": 6, "uncertain_pages": 6}
+"""Drawn beside the size, where there are any."""
+
 TABLES: Final[Mapping[str, Table]] = {
     "workload": Table(
         "workloads",
@@ -154,6 +159,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "workload": 0,
             "processes": 8,
             "pages": 3,
+            **_UNCERTAIN,
             "pages_saved": 1,
             "share_saved": 2,
             "pages_saved_zero": 4,
@@ -173,6 +179,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "comm": 0,
             "workload": 5,
             "pages": 4,
+            **_UNCERTAIN,
             "pages_saved": 2,
             "share_saved": 3,
             "pages_saved_zero": 5,
@@ -198,6 +205,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "name": 6,
             "start_vpn": 9,
             "pages": 5,
+            **_UNCERTAIN,
             "pages_saved": 1,
             "share_saved": 4,
             "pages_saved_zero": 7,
@@ -213,6 +221,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "kind": 0,
             "mappings": 5,
             "pages": 3,
+            **_UNCERTAIN,
             "pages_saved": 1,
             "share_saved": 2,
             "pages_saved_zero": 4,
@@ -272,8 +281,13 @@ SHARES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def shown(table: Table, frame: pl.DataFrame) -> list[str]:
-    """The columns of *table* worth drawing: one host needs no name in every row."""
-    names = [name for name in table.columns if name in frame.columns]
+    """The columns of *table* worth drawing: one host needs no name in every row, and
+    most captures know all pages."""
+    names = [
+        name
+        for name in table.columns
+        if name in frame.columns and not (name in _UNCERTAIN and not frame[name].sum())
+    ]
     if "host" in names and frame["host"].n_unique() < 2:
         names.remove("host")
     return names

@@ -21,7 +21,7 @@ from analyzer.report.machine import (
 )
 from analyzer.report.markdown import escaped
 from analyzer.report.rows import compared, fitting_sentence
-from analyzer.report.summary import limits
+from analyzer.report.summary import bounds, limits
 from analyzer.report.text import gain, labelled, marked, signed
 from analyzer.report.units import (
     NOTHING,
@@ -32,7 +32,7 @@ from analyzer.report.units import (
     profit_text,
 )
 from analyzer.result import ReplayResult
-from analyzer.worth import pages_saved
+from analyzer.worth import at_least, pages_saved
 from traces.schema import PAGE_SIZE
 from traces.tool import tool
 
@@ -50,6 +50,7 @@ _ROWS: Final = {"text": 8, "md": 20}
 _FIGURES: Final[Mapping[str, Column]] = {
     **COLUMNS,
     "pages_offered": Column("offered", Unit.PAGES),
+    "pages_saved_at_most": Column("saved at most", Unit.PAGES),
     "pages_ideal": Column("ideal", Unit.PAGES),
     "full_scans": Column("full scans", Unit.COUNT),
     "time_ns": Column("time (estimate)", Unit.DURATION),
@@ -165,6 +166,7 @@ def _side_object(result: ReplayResult) -> dict[str, Any]:
         **policy_object(result),
         "settled": result.settled,
         "costs": result.costs,
+        "uncertainty": result.uncertainty._asdict(),
     }
 
 
@@ -209,6 +211,23 @@ def _sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield "settings", printable("; ".join(told))
     else:
         yield "settings", "the same"
+    if found := doubts(comparison):
+        yield "bounds", "; ".join(found)
+
+
+def doubts(comparison: Comparison) -> list[str]:
+    """What either side's captures cannot tell, and what that makes of the figures."""
+    sides = ("A", comparison.a), ("B", comparison.b)
+    told = [
+        f"{label} {bound} {text}"
+        for label, side in sides
+        for bound, text in bounds(side)
+    ]
+    least = [label for label, side in sides if at_least(side)]
+    if least:
+        which = "both sides" if len(least) > 1 else least[0]
+        told.insert(0, f"of {which}, savings are the least; deltas are of these")
+    return told
 
 
 def _limits(comparison: Comparison) -> list[str]:
@@ -221,7 +240,7 @@ def _limits(comparison: Comparison) -> list[str]:
 
 
 def _totals(comparison: Comparison) -> list[_Cells]:
-    rows = comparison.totals.rows(named=True)
+    rows = comparison.told_totals().rows(named=True)
     looks = [_FIGURES[row["figure"]] for row in rows]
     shown = list(zip(looks, rows, strict=True))
     styles = [

@@ -15,7 +15,7 @@ from analyzer.report.machine import (
     savings_object,
     trace_object,
 )
-from analyzer.report.summary import stated
+from analyzer.report.summary import bounds, saved, stated, uncertain_pages
 from analyzer.report.units import bytes_text, count_text, pages_text, share_text
 from analyzer.result import ReplayResult, TraceInfo
 from analyzer.worth import pages_offered, pages_saved
@@ -39,6 +39,10 @@ class Inventory:
     """Rows whose content is zero."""
     distinct_contents: int
     """The zero page included."""
+    uncertain_zero_pages: int
+    """Of the zero pages, those that may never have been touched."""
+    uncertain_pages: int
+    """Pages that may be of the file cache."""
     sentences: Mapping[str, str]
     """Label → what people want to know beyond that."""
     members: Mapping[str, Any]
@@ -70,6 +74,8 @@ def inventory_of_trace(facts: Facts, found: "Survey") -> Inventory:
         trace=found.info,
         zero_pages=found.zero_pages,
         distinct_contents=found.distinct_contents,
+        uncertain_zero_pages=found.uncertain_zero_pages,
+        uncertain_pages=found.uncertain_pages,
         sentences=sentences,
         members={"capture": members},
     )
@@ -81,15 +87,18 @@ def _host(facts: Facts) -> str:
 
 def inventory_of_result(result: ReplayResult) -> Inventory:
     """What a saved replay began with, and came to."""
-    saved, offered = pages_saved(result), pages_offered(result)
+    share = share_text(pages_saved(result), pages_offered(result))
     return Inventory(
         kind="result",
         trace=result.trace,
         zero_pages=int(result.processes.select(pl.col("zero_pages").sum()).item()),
         distinct_contents=result.ideal.distinct_contents,
+        uncertain_zero_pages=result.uncertainty.zero_pages,
+        uncertain_pages=result.uncertainty.other_pages,
         sentences={
-            "saved": f"{pages_text(saved)} ({share_text(saved, offered)} of "
-            f"{pages_text(offered)} offered)",
+            "saved": f"{saved(result)} ({share} of "
+            f"{pages_text(pages_offered(result))} offered)",
+            **dict(bounds(result)),
             **{
                 label: sentence
                 for label, sentence in stated(result)
@@ -101,6 +110,7 @@ def inventory_of_result(result: ReplayResult) -> Inventory:
             "knobs": result.knobs.as_files(),
             "settled": result.settled,
             "savings": savings_object(result.savings),
+            "uncertainty": result.uncertainty._asdict(),
         },
     )
 
@@ -115,6 +125,8 @@ def info_json(inventory: Inventory) -> str:
             "trace": trace_object(inventory.trace),
             "zero_pages": inventory.zero_pages,
             "distinct_contents": inventory.distinct_contents,
+            "uncertain_zero_pages": inventory.uncertain_zero_pages,
+            "uncertain_pages": inventory.uncertain_pages,
             **inventory.members,
         }
     )
@@ -139,6 +151,9 @@ def _labelled(inventory: Inventory) -> Iterator[tuple[str, str]]:
     yield "pages", f"{count_text(pages)}, {pages_text(pages)}"
     zero = inventory.zero_pages
     yield "zero", f"{count_text(zero)}, {share_text(zero, pages)} of them"
+    unsure = inventory.uncertain_zero_pages, inventory.uncertain_pages
+    if any(unsure) and inventory.kind == "trace":
+        yield "uncertain", ", ".join(uncertain_pages(*unsure))
     yield "contents", f"{count_text(inventory.distinct_contents)} distinct"
     yield "processes", f"{trace.processes} in {trace.workloads} workloads"
     yield "captured", f"{trace.captured_at}, kernel {trace.kernel or 'not told'}"

@@ -47,6 +47,7 @@ def replay_json(result: ReplayResult, layout: Layout) -> str:
         "counters": result.counters._asdict(),
         "savings": savings_object(result.savings),
         "ideal": result.ideal._asdict(),
+        "uncertainty": result.uncertainty._asdict(),
         "sharing": result.sharing._asdict(),
         "composition": result.composition._asdict(),
         "cost": _cost_object(result),
@@ -129,6 +130,7 @@ def policy_object(result: ReplayResult) -> dict[str, Any]:
         "opt_in": policy.opt_in or None,
         "opt_out": policy.opt_out or None,
         "opt_in_trees": list(policy.trees),
+        "uncertain": policy.uncertain.value,
     }
 
 

@@ -11,7 +11,7 @@ from analyzer.report.escape import printable
 from analyzer.report.findings import sentence
 from analyzer.report.layout import Layout
 from analyzer.report.rows import nothing_shown, rows
-from analyzer.report.summary import limits, nothing_offered, stated
+from analyzer.report.summary import bounds, limits, nothing_offered, saved, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
 from analyzer.worth import ENOUGH, pages_offered, pages_saved, pass_of
@@ -25,9 +25,11 @@ _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])")
 def markdown(result: ReplayResult, layout: Layout) -> str:
     """Headline, the table *layout.by*, then what the figures rest on."""
     if pages_offered(result):
-        blocks = [_headline(result), _composition(result), _table(result, layout)]
+        headline = " ".join([_headline(result), *_bounds(result)])
+        blocks = [headline, _composition(result), _table(result, layout)]
     else:
-        blocks = [f"**{escaped(nothing_offered(result))}**"]
+        headline = f"**{escaped(nothing_offered(result))}**"
+        blocks = [". ".join([headline, *_bounds(result)])]
     if found := _findings(result):
         blocks.append(found)
     sentences = [
@@ -37,6 +39,10 @@ def markdown(result: ReplayResult, layout: Layout) -> str:
     sentences += [f"**limit**: {escaped(text)}" for text in limits(result)]
     blocks.append("\n".join(f"- {sentence}" for sentence in sentences))
     return "\n\n".join(blocks) + "\n"
+
+
+def _bounds(result: ReplayResult) -> list[str]:
+    return [f"{label.capitalize()} {told}." for label, told in bounds(result)]
 
 
 def _findings(result: ReplayResult) -> str:
@@ -53,10 +59,11 @@ def escaped(text: str) -> str:
 
 
 def _headline(result: ReplayResult) -> str:
-    saved, offered = pages_saved(result), pages_offered(result)
+    offered = pages_offered(result)
     text = (
-        f"**KSM would save {pages_text(saved)}** "
-        f"({share_text(saved, offered)} of {pages_text(offered)} offered), "
+        f"**KSM would save {saved(result)}** "
+        f"({share_text(pages_saved(result), offered)} of {pages_text(offered)} "
+        "offered), "
         f"general_profit {profit_text(result.counters.general_profit)}"
     )
     reached = pass_of(result)

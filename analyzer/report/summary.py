@@ -5,7 +5,7 @@ from typing import Final
 
 from analyzer.expression.expression import Expression
 from analyzer.knobs import KsmKnobs
-from analyzer.policy import MergePolicy, Offer
+from analyzer.policy import MergePolicy, Offer, Uncertain
 from analyzer.report.escape import printable
 from analyzer.report.rows import fitting_sentence
 from analyzer.report.units import (
@@ -15,7 +15,15 @@ from analyzer.report.units import (
     share_text,
 )
 from analyzer.result import ReplayResult, TraceInfo
-from analyzer.worth import Cost, cost_of, pages_offered, pages_saved
+from analyzer.worth import (
+    Cost,
+    at_least,
+    cost_of,
+    counted_in,
+    pages_offered,
+    pages_saved,
+    pages_saved_at_most,
+)
 
 _OFFERS: Final = {
     Offer.ALL: "every compatible mapping, as if all had called PR_SET_MEMORY_MERGE",
@@ -49,9 +57,48 @@ def stated(
     yield "trace", _trace(result.trace)
 
 
+def saved(result: ReplayResult) -> str:
+    """What is saved, and whether that is the least."""
+    told = pages_text(pages_saved(result))
+    return f"at least {told}" if at_least(result) else told
+
+
+def bounds(result: ReplayResult) -> list[tuple[str, str]]:
+    """What the captures cannot tell, and the most it may save, as label and sentence;
+    nothing where they tell all."""
+    zero, other, shared = result.uncertainty[:3]
+    told = uncertain_pages(zero, other)
+    fork = [f"{_counted(shared, 'page')} that fork may share"] if shared else []
+    lines = []
+    if counted_in(result):
+        lines.append(("counted in", ", ".join(told)))
+        told = []
+    if told or fork:
+        most = pages_text(pages_saved_at_most(result))
+        lines.append(("at most", f"{most}: {', '.join([*told, *fork])}"))
+    return lines
+
+
+def uncertain_pages(zero: int, other: int) -> list[str]:
+    """What may not count of some pages, each kind in words; nothing of none."""
+    return [
+        f"{_counted(pages, one)} that may {why}"
+        for pages, one, why in (
+            (zero, "zero page", "never have been touched"),
+            (other, "page", "be of the file cache"),
+        )
+        if pages
+    ]
+
+
 def nothing_offered(result: ReplayResult) -> str:
     """Why there is nothing to show, and what would show something."""
     policy = MergePolicy.parse(result.policy)
+    if kept_out := sum(result.uncertainty[:2]):
+        return (
+            f"nothing offered is sure to be there: {_counted(kept_out, 'page')} kept "
+            "out; try --uncertain count-in"
+        )
     if policy == MergePolicy(Offer.CAPTURED):
         return (
             "nothing was offered to ksmd, as no mapping was mergeable; try --policy all"
@@ -74,6 +121,8 @@ def _offered(policy: MergePolicy) -> str:
         said = f"only {more}" if policy.offer is Offer.NONE else f"{said}, and {more}"
     if policy.opt_out:
         said += f", but not what fits {policy.opt_out}"
+    if policy.uncertain is Uncertain.COUNT_IN:
+        said += "; uncertain pages counted in"
     return printable(said)
 
 

@@ -22,7 +22,7 @@ from analyzer.report.grid import GAP, Need, planned
 from analyzer.report.ink import Line, Span, flowed, painted
 from analyzer.report.layout import Layout
 from analyzer.report.rows import nothing_shown, rows
-from analyzer.report.summary import limits, nothing_offered, stated
+from analyzer.report.summary import bounds, limits, nothing_offered, saved, stated
 from analyzer.report.units import pages_text, profit_text, share_text
 from analyzer.result import ReplayResult
 from analyzer.worth import ENOUGH, pages_offered, pages_saved, pass_of
@@ -44,9 +44,15 @@ def text(result: ReplayResult, layout: Layout) -> str:
     below = [[], *_grounds(result, layout)]
     if not pages_offered(result):
         nothing = flowed([[Span(nothing_offered(result), "bold")]], layout.width)
+        nothing += _bounds(result, layout)
         found = _findings(result, layout, len(nothing) + len(below))
         return painted([*nothing, *found, *below], layout.colour)
-    above = [*_headline(result, layout), *_composition(result, layout), []]
+    above = [
+        *_headline(result, layout),
+        *_bounds(result, layout),
+        *_composition(result, layout),
+        [],
+    ]
     found = _findings(result, layout, len(above) + len(below) + _LEAST_ROWS)
     others = len(above) + len(found) + len(below)
     table = _table(result, layout, _rows(layout, others))
@@ -90,13 +96,13 @@ def _grounds(result: ReplayResult, layout: Layout) -> list[Line]:
 
 
 def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
-    saved, offered = pages_saved(result), pages_offered(result)
+    share = share_text(pages_saved(result), pages_offered(result))
     profit = result.counters.general_profit
     pieces = [
         [
             Span("saved ", "bold"),
-            Span(signed(pages_text(saved), layout), "answer"),
-            Span(f" ({share_text(saved, offered)} of {pages_text(offered)} offered)"),
+            Span(signed(saved(result), layout), "answer"),
+            Span(f" ({share} of {pages_text(pages_offered(result))} offered)"),
         ],
         [
             Span("general_profit "),
@@ -108,6 +114,15 @@ def _headline(result: ReplayResult, layout: Layout) -> list[Line]:
         by = f"{ENOUGH:.0%} by pass {reached}/{result.passes.height}"
         pieces.append([Span(by, "dim")])
     return flowed(pieces, layout.width)
+
+
+def _bounds(result: ReplayResult, layout: Layout) -> list[Line]:
+    """Right under the headline, as it is part of the answer."""
+    return [
+        line
+        for label, told in bounds(result)
+        for line in flowed([[Span(f"{label} {told}")]], layout.width, indent=2)
+    ]
 
 
 def _parts(result: ReplayResult) -> list[tuple[Part, int]]:

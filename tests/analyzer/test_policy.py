@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.host import joined, sized
-from analyzer.policy import MergePolicy, Offer
+from analyzer.policy import MergePolicy, Offer, Uncertain
 from analyzer.replay import run
 from traces.errors import UsageError
 from traces.schema import MAPPINGS, PROCESSES
@@ -186,9 +186,10 @@ asked = st.sampled_from(
     asked | quoted,
     asked | quoted,
     st.lists(st.integers(1, 5000), max_size=3),
+    st.sampled_from(Uncertain),
 )
-def test_a_policy_is_read_as_it_is_written(offer, opt_in, opt_out, trees):
-    policy = MergePolicy(offer, opt_in, opt_out, tuple(trees))
+def test_a_policy_is_read_as_it_is_written(offer, opt_in, opt_out, trees, uncertain):
+    policy = MergePolicy(offer, opt_in, opt_out, tuple(trees), uncertain)
     assert MergePolicy.parse(str(policy)) == policy
 
 
@@ -199,12 +200,15 @@ def test_a_policy_reads_well():
         "opt-out stack"
     )
     assert str(MergePolicy()) == "all"
+    counted_in = MergePolicy(uncertain=Uncertain.COUNT_IN)
+    assert str(counted_in) == "all; uncertain count-in"
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "some", "all; opt-in", "all; opt-in savd > 1", "all; opt-in-tree x",
-     "all; frozen", "all;opt-in a", "all; opt-out a; opt-in b"],
+     "all; frozen", "all;opt-in a", "all; opt-out a; opt-in b", "all; uncertain",
+     "all; uncertain maybe", "all; uncertain keep-out"],
 )  # fmt: skip
 def test_what_is_no_policy_is_refused(text):
     with pytest.raises(UsageError):

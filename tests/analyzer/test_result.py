@@ -76,7 +76,7 @@ def rewritten(saved: Path, path: Path, changes: dict[bytes, bytes | None]) -> Pa
     ("changes", "message"),
     [
         ({KIND_KEY: b"elephant"}, "elephant, expected a result"),
-        ({FORMAT_KEY: b"1"}, "result format 1, expected 2"),
+        ({FORMAT_KEY: b"1"}, "result format 1, expected 3"),
         ({FORMAT_KEY: b"\xff"}, "result format"),
         ({RESULT_KEY: None}, "damaged"),
         ({RESULT_KEY: b"[]"}, "expected an object"),

@@ -51,7 +51,7 @@ class Tally:
         if not frames_known:
             found.append(
                 "Frames are known to root only: memory still shared by fork cannot be "
-                "told from copies, so savings are an upper bound."
+                "told from copies, so savings are a lower and an upper bound."
             )
         if not frozen and self.reread_pages:
             share = self.changed_pages / self.sampled_pages if self.sampled_pages else 0

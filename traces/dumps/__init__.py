@@ -6,11 +6,25 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import elf, late, layers, lime, microvm, raw, xen
+from traces.dumps import (
+    archive,
+    criu,
+    elf,
+    images,
+    kdump,
+    late,
+    layers,
+    lime,
+    microvm,
+    raw,
+    xen,
+)
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.refused import refusal_of
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
+
+_CRIU: Final = "criu"
 
 
 class Reader(NamedTuple):
@@ -33,6 +47,18 @@ def _elf(source: Source, asked: Asked) -> Dump:
     return late.LateCore(found, asked) if found.late else late.known(found, asked)
 
 
+def _lime(source: Source, asked: Asked) -> Dump:
+    return lime.PhysicalRanges(source, asked.name)
+
+
+def _image(source: Source, _: Asked) -> Dump:
+    raise criu.refused(source)
+
+
+def _images(folder: Folder, _: Asked) -> Dump:
+    return criu.open_folder(folder)
+
+
 class FolderReader(NamedTuple):
     """One family of formats whose dumps are folders."""
 
@@ -41,12 +67,10 @@ class FolderReader(NamedTuple):
     open: Callable[[Folder, Asked], Dump]
 
 
-def _lime(source: Source, asked: Asked) -> Dump:
-    return lime.PhysicalRanges(source, asked.name)
-
-
 READERS: Final[Sequence[Reader]] = (
     Reader("elf", elf.is_core, _elf),
+    Reader(_CRIU, criu.is_single, _image),
+    Reader("kdump", kdump.is_kdump, kdump.opened, split=True),
     Reader("lime", lime.is_lime, _lime),
 )
 
@@ -60,6 +84,7 @@ def _firecracker(folder: Folder, asked: Asked) -> Dump:
 
 
 FOLDERS: Final[Sequence[FolderReader]] = (
+    FolderReader(_CRIU, criu.recognises_folder, _images),
     FolderReader("cloud-hypervisor", microvm.is_cloud_hypervisor, _cloud_hypervisor),
     FolderReader("firecracker", microvm.is_firecracker, _firecracker),
 )
@@ -76,17 +101,22 @@ def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Du
     """
     if isinstance(source, Folder):
         return _opened_folder(source, asked, form)
+    if archive.is_tar(source.peek()):
+        return _opened_archive(source, asked, form)
+    return _opened_file(source, asked, form)
+
+
+def _opened_file(source: Source, asked: Asked, form: str | None) -> Dump:
     head = source.peek()
     if not head:
         what = source.cut or "is empty"
         raise InputError(f"{source.path}: {what}, expected a dump")
     if form == _RAW:
         return _opened_raw(source, asked)
-    for reader in READERS:
-        if form in (None, reader.name) and reader.recognises(head):
-            if not reader.split:
-                _require_one_file(source, reader.name)
-            return reader.open(source, asked)
+    if reader := _reader(head, form):
+        if not reader.split:
+            _require_one_file(source, reader.name)
+        return reader.open(source, asked)
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
     if refusal := refusal_of(head):
@@ -115,6 +145,51 @@ def _require_one_file(source: Source, form: str) -> None:
             f"{source.path}: of format {form}, of which a dump is one file, not "
             f"{1 + len(source.parts)} joined with +"
         )
+
+
+def _reader(head: bytes, form: str | None) -> Reader | None:
+    for reader in READERS:
+        if form in (None, reader.name) and reader.recognises(head):
+            return reader
+    return None
+
+
+def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
+    """The one dump in an archive: images of CRIU, or a file of another format."""
+    if source.parts:
+        raise InputError(
+            f"{source.path}: an archive, and {source.parts[0]}, expected one file",
+            hint="unpack archives that belong together into one folder",
+        )
+    tar = archive.Archive(source)
+    kept = images.Unpacked(tar)
+    found: Source | None = None
+    for member in tar:
+        head = source.peek() if member.size and not member.link else b""
+        of_criu = images.is_image(member.name) or head.startswith(images.MAGICS)
+        of_criu = of_criu and form in (None, _CRIU)
+        if of_criu and found is None:
+            return criu.open_archive(tar, kept, member)
+        if of_criu or (head and (form == _RAW or _reader(head, form))):
+            if found is not None:
+                raise InputError(
+                    f"{source.path}: an archive of several dumps: {found.path.name}, "
+                    f"{member.name}",
+                    hint="unpack it with GNU tar, which keeps holes, and name them all",
+                )
+            found = archive.unpacked(member, source)
+        else:
+            kept.keep(member)
+    if found is None:
+        why = tar.cut or source.cut
+        raise InputError(
+            f"{source.path}: an archive that holds no dump known here"
+            + (f", and {why}" if why else ""),
+            hint="unpack it with GNU tar, which keeps holes, and name the dump",
+        )
+    dump = _opened_file(found, asked, form)
+    dump.account.damage = tar.cut or source.cut
+    return dump
 
 
 def _opened_folder(folder: Folder, asked: Asked, form: str | None) -> Dump:

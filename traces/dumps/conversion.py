@@ -22,7 +22,7 @@ from traces.dumps import opened
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import Account, Asked, Dump, Dumped
 from traces.dumps.join import join
-from traces.dumps.source import Folder, Source
+from traces.dumps.source import Folder, Source, folder_size
 from traces.errors import DefectError, InputError, OutputError, UsageError
 from traces.schema import Facts, Pages
 from traces.tool import tool
@@ -358,7 +358,7 @@ def truncation(account: Account) -> str:
 def _size_of(path: Path) -> int:
     try:
         if path.is_dir():
-            return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+            return folder_size(path)
         return path.stat().st_size
     except OSError:
         return 0

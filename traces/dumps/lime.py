@@ -6,6 +6,7 @@ output is LiME's. The packing is snappy's framing_format.txt.
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -114,7 +115,9 @@ class PhysicalRanges:
         """The page behind the last one, by the headers alone; 0 where ranges are not
         in the order of their addresses."""
         end = 0
-        with Source(self._source.path) as source:
+        # The same file opened anew, also where it has no name of its own.
+        again = Path(f"/proc/self/fd/{self._source.file()}")
+        with Source(again) as source:
             while not isinstance(found := _range(source.read(_HEADER.size)), str):
                 if found.start < end:
                     return 0

@@ -48,7 +48,9 @@ class Source:
     be opened only ends early, and is then `cut`.
     """
 
-    def __init__(self, path: Path, parts: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, path: Path, parts: Sequence[Path] = (), raw: io.FileIO | None = None
+    ) -> None:
         self.path = path
         self.parts = parts
         """Further files of the same dump, in the order they were named."""
@@ -58,11 +60,12 @@ class Source:
         """Why the compressed stream ended before its end; empty where it did not."""
         self.packing: list[str] = []
         """The compressions around the dump, outermost first."""
+        self._inner: Source | None = None
         try:
             # To open a pipe would wait until somebody writes into it.
-            if not stat.S_ISREG(path.stat().st_mode):
+            if raw is None and not stat.S_ISREG(path.stat().st_mode):
                 raise InputError(f"{path}: is no regular file, expected a dump")
-            self._raw = path.open("rb", buffering=0)
+            self._raw = raw or path.open("rb", buffering=0)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
         self._memory: int | None = None
@@ -84,6 +87,8 @@ class Source:
 
     def close(self) -> None:
         """Give back the file, and what was unpacked of it."""
+        if self._inner is not None:
+            self._inner.close()
         self._raw.close()
         if self._memory is not None:
             os.close(self._memory)
@@ -158,6 +163,11 @@ class Source:
             self._memory = self._unpacked()
         return self._memory
 
+    def within(self, name: str, file: io.FileIO) -> "Source":
+        """*file*, which was unpacked of this one, as the dump; closed with it."""
+        self._inner = Source(self.path / name, raw=file)
+        return self._inner
+
     def _unpacked(self) -> int:
         memory = os.memfd_create("dump", os.MFD_CLOEXEC)
         while data := self.read(_PIECE):
@@ -217,10 +227,9 @@ class Folder:
         self.at = 0
         """Bytes read so far, of all files."""
         try:
-            files = [entry for entry in path.iterdir() if entry.is_file()]
-            self.size = sum(file.stat().st_size for file in files)
-            """Bytes of all its files."""
-            self.names = sorted(file.name for file in files)
+            self.size = folder_size(path)
+            """Bytes of all its files, and of those in its folders."""
+            self.names = sorted(file.name for file in path.iterdir() if file.is_file())
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
 
@@ -234,6 +243,12 @@ class Folder:
     def done(self) -> int:
         """Bytes that were dealt with, of `size`."""
         return min(self.at, self.size)
+
+
+def folder_size(path: Path) -> int:
+    """Bytes of the files in a folder, and in the folders right below it."""
+    files = [*path.glob("*"), *path.glob("*/*")]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 class _Below(io.RawIOBase):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
@@ -16,9 +17,7 @@ NOTES: Final = (b"QEMU", b"VMCOREINFO", b"VBCORE")
 """Notes that a process's core does not have."""
 
 # Where x86 machines keep their devices' memory: QEMU puts RAM below and above.
-# VirtualBox leaves them less room (MM_RAM_HOLE_SIZE_DEFAULT, 512 MiB).
 _DEVICES: Final = (0xC000_0000, 0x1_0000_0000)
-_VIRTUALBOX_DEVICES: Final = 0xE000_0000
 
 _HIGHEST: Final = 1 << 57
 
@@ -35,10 +34,7 @@ class VmCore:
     def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
         """The machine, then its RAM."""
         loads = self._once(self._elf.loads)
-        first, end = _DEVICES
-        if any(note.name.startswith(b"VBCORE") for note in self._elf.notes):
-            first = _VIRTUALBOX_DEVICES
-        memory = (loads.paddr < first) | (loads.paddr >= end)
+        memory = _memory(loads)
         stream = self._stream
         if stream is None and not self._elf.source.plain:
             stream = Stream(self._elf, digester)
@@ -85,3 +81,14 @@ class VmCore:
                 kept.append(at)
                 end = max(end, start + size)
         return loads.taken(kept)
+
+
+def _memory(loads: Loads) -> npt.NDArray[np.bool_]:
+    """Which of *loads*, ascending, are RAM: below 4 GiB it is in one piece, and how far
+    that reaches is the machine's choice."""
+    first, end = _DEVICES
+    reach = first
+    for start, size in zip(loads.paddr.tolist(), loads.filesz.tolist(), strict=True):
+        if start <= reach < start + size:
+            reach = start + size
+    return (loads.paddr < reach) | (loads.paddr >= end)

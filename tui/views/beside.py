@@ -5,6 +5,7 @@ from typing import Final
 from rich.segment import Segment
 
 from analyzer.compare import compare
+from analyzer.worth import at_least
 from tui.draft import Draft
 from tui.draw import signed
 from tui.look import Ink
@@ -37,7 +38,8 @@ def beside_a(session: Session, draft: Draft, found: Variant | None, page: Page) 
     rows = {row["figure"]: row for row in totals.iter_rows(named=True)}
     wide = max(page.width - 18 - 11 - 12 - 11, 7)
     later = page.look.words("…")
-    for name, figure_, good in ROWS:
+    for title, figure_, good in ROWS:
+        name = "saved at least" if title == "saved" and at_least(a) else title
         row = rows[figure_]
         words = figure_words(session, figure_, row["a"])
         drafted = figure_words(session, figure_, row["b"]) if result else later

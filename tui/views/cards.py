@@ -10,6 +10,7 @@ from analyzer.report.units import (
     profit_text,
     share_text,
 )
+from analyzer.worth import at_least
 from tui.look import Ink, State
 from tui.session import Session
 from tui.widgets.kpi import Card
@@ -36,7 +37,10 @@ def _saved(session: Session, moment: "Moment", course: "pl.DataFrame") -> Card:
     offered = sum(moment.composition)
     told = f"{share_text(saved, offered)} of {session.amount(offered)}"
     history = course["pages_saved_zero"] + course["pages_saved_nonzero"]
-    return Card("Saved", session.amount(saved), told, State.SAVED, history.to_list())
+    result = session.result
+    title = "Saved at least" if result is not None and at_least(result) else "Saved"
+    value = session.amount(saved)
+    return Card(title, value, told, State.SAVED, history.to_list(), "Saved")
 
 
 def _zero(session: Session, moment: "Moment", course: "pl.DataFrame") -> Card:

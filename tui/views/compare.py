@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from analyzer.compare import Align, Comparison, compare
+from analyzer.report.compare import doubts
 from analyzer.report.escape import printable
 from tui.draw import figure, signed
 from tui.look import Glyph, Ink, Look, look_of
@@ -58,6 +59,8 @@ class Compare(TableView):
         scrollbar-gutter: auto;
         overflow: hidden;
     }
+    Compare.-uncertain > .settings { max-height: 9; }
+    .-short Compare.-uncertain > .settings { max-height: 5; }
     Compare > Grid { height: 3fr; }
     Compare > Lines { height: 2fr; }
     .-short Compare > Lines, .-narrow Compare > Lines, .-tiny Compare > Lines {
@@ -98,6 +101,7 @@ class Compare(TableView):
         if found is None:
             self.query_one(Prose).say(_say_alone)
             return
+        self.set_class(found.uncertain, "-uncertain")
         self._cards(found)
         self.query_one(Prose).say(partial(_say_settings, found))
         self._table(found)
@@ -287,6 +291,8 @@ def _say_alone(page: Page) -> None:
 
 
 def _say_settings(comparison: Comparison, page: Page) -> None:
+    for doubt in doubts(comparison):
+        page.line((doubt, Ink.WARNING))
     towards = page.look.glyph(Glyph.TOWARDS)
     for found in comparison.differs[:_SETTINGS]:
         page.line((f"{found.name} ", Ink.MUTED), str(found.a),

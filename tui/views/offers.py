@@ -50,6 +50,10 @@ COLUMNS: Final = [
 ]
 
 
+_OF_OFFERED: Final = ("pages", "uncertain_zero_pages", "uncertain_pages")
+"""The columns that count pages only of who is offered, kept out or not."""
+
+
 class Offered(Source):
     """Who is offered under the draft: workloads and their processes."""
 
@@ -147,7 +151,7 @@ class Offered(Source):
         if self.draft.offer != base:
             return {"all": True, "none": False}.get(self.draft.offer)
         table = self._tree.groups if what == GROUP else self._tree.processes
-        return bool(table.value(which, "pages"))
+        return any(table.value(which, name) for name in _OF_OFFERED)
 
     def _members(self, group: str) -> list[int]:
         table = self._tree.processes

@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 
 from analyzer.findings import findings
 from analyzer.report.columns import derived
-from analyzer.report.summary import limits, nothing_offered
+from analyzer.report.summary import bounds, limits, nothing_offered
 from analyzer.report.units import count_text, pages_text
 from tui.draw import Slice, gapped
 from tui.look import Ink, Look, State, look_of
@@ -213,7 +213,8 @@ class Overview(TableView):
                 self.session.amount,
                 tight=partial(tight_amount, self.session),
             )
-        said.show(findings(result), [*_by_split(result), *limits(result)])
+        notes = [*_bounds(result), *_by_split(result), *limits(result)]
+        said.show(findings(result), notes)
         entitled(said, "findings", "of the end")
         subtitled(said, "enter shows")
 
@@ -221,13 +222,18 @@ class Overview(TableView):
         result = self.session.result
         assert result is not None
         page.line(nothing_offered(result), bold=True).gap()
+        for told in _bounds(result):
+            page.line(told).gap()
         captured = int(result.processes["pages_captured"].sum())
+        kept_out = any(result.uncertainty[:2])
+        offered = "none is sure to be there" if kept_out else "none is offered"
         page.line(
             f"{count_text(result.processes.height)} processes with "
-            f"{count_text(captured)} pages were captured, none is offered."
+            f"{count_text(captured)} pages were captured, {offered}."
         )
-        page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), "policy",
-                  (" to all, ", Ink.MUTED), ("F5", Ink.ACCENT),
+        dial, value = ("uncertain", "count-in") if kept_out else ("policy", "all")
+        page.line(("6", Ink.ACCENT), (" What-if: turn ", Ink.MUTED), dial,
+                  (f" to {value}, ", Ink.MUTED), ("F5", Ink.ACCENT),
                   (" says exactly what that would save", Ink.MUTED))  # fmt: skip
 
 
@@ -248,6 +254,11 @@ class _Sheet(Sheet):
             Slice(self.table.value(key, "pages_saved_zero"), State.ZERO),
         ]
         return gapped(slices, width, max(most, 1), look)
+
+
+def _bounds(result: "ReplayResult") -> list[str]:
+    """What the captures cannot tell, and the most it may save."""
+    return [f"{label} {told}" for label, told in bounds(result)]
 
 
 def _by_split(result: "ReplayResult") -> list[str]:

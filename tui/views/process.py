@@ -25,6 +25,7 @@ from analyzer.report.units import (
     profit_text,
     share_text,
 )
+from analyzer.worth import counted_in
 from traces.schema import PAGE_SIZE
 from tui.draw import HOLE, ribbon
 from tui.look import Colour, Glyph, Ink, Look, State, look_of
@@ -272,6 +273,15 @@ class Process(Screen[None]):
         if len(states):
             page.heading("its pages, as drawn")
             _say_legend(states, page)
+        if self._kept_out(tree, mapping):
+            page.line(("pages kept out are not drawn", Ink.DIM))
+
+    def _kept_out(self, tree: Tree, mapping: Any) -> bool:
+        """Whether pages of a mapping may not count, and so were left out."""
+        table, result = tree.mappings(self.process), self.session.result
+        names = ("uncertain_zero_pages", "uncertain_pages")
+        unsure = any(table.value(mapping, name) for name in names)
+        return unsure and result is not None and not counted_in(result)
 
     def _draw_pages(self, mapping: Any) -> None:
         assert self._tree is not None
@@ -280,7 +290,9 @@ class Process(Screen[None]):
         vpns, states = self._states(mapping)
         page_map = self.query_one(PageMap)
         if not len(vpns):
-            page_map.set(f"{title}: replay the trace to see them", b"", _KINDS)
+            kept_out = self._kept_out(self._tree, mapping)
+            why = "all kept out" if kept_out else "replay the trace to see them"
+            page_map.set(f"{title}: {why}", b"", _KINDS)
             return
         page_map.set(title, _with_holes(vpns, states), _KINDS, pages_text)
 

@@ -6,12 +6,14 @@ import polars as pl
 
 from analyzer.counters import RMAP_ITEM_SIZE
 from analyzer.moment import history, kinds_of
+from analyzer.report.columns import COLUMNS
 from analyzer.report.units import (
     bytes_text,
     count_text,
     profit_text,
     share_text,
 )
+from analyzer.worth import counted_in
 from traces.schema import PAGE_SIZE
 from tui.draw import Slice, gapped, spark
 from tui.look import Glyph, Ink, State
@@ -81,6 +83,17 @@ def _states(session: Session, table: Table, key: Any, page: Page) -> None:
             sign=(page.look.swatch(state), state),
             bold=state in (State.SAVED, State.ZERO),
         )
+    _uncertain(session, table, key, page)
+
+
+def _uncertain(session: Session, table: Table, key: Any, page: Page) -> None:
+    """Pages that may not count, and what became of them; nothing where all do."""
+    assert session.result is not None
+    way = "counted in" if counted_in(session.result) else "kept out"
+    for name in ("uncertain_zero_pages", "uncertain_pages"):
+        if value := table.value(key, name):
+            told = way, count_text(value)
+            page.row(COLUMNS[name].title, session.amount(value), told)
 
 
 def _profit(table: Table, key: Any, page: Page, what: str) -> None:
@@ -193,6 +206,7 @@ def _mapping(session: Session, tree: Tree, which: tuple[int, int], page: Page) -
     for name in ("zero_pages", "fill_pages", "ksm_merging_pages", "ksm_zero_pages"):
         value = table.value(mapping, name)
         page.row(name, count_text(value), (share_text(value, pages),))
+    _uncertain(session, table, mapping, page)
     return page
 
 

@@ -187,12 +187,20 @@ def mapping_name(table: Table, row: Any) -> str:
     return printable(name) if name else f"[{kind}]"
 
 
-def tree_columns(grouping: str) -> list[Column]:
-    """The columns in the order they are drawn; the highest rank is left out first."""
+def tree_columns(grouping: str, uncertain: bool) -> list[Column]:
+    """The columns in the order they are drawn; the highest rank is left out first.
+
+    Those of *uncertain* pages are there where there are any.
+    """
+    unsure = [
+        Column("uncertain_zero_pages", "unc. zero", 9, 6),
+        Column("uncertain_pages", "uncertain", 9, 6),
+    ]
     return [
         Column("name", grouping, 24, 0, flex=3, right=False),
         Column("processes", "procs", 6, 11),
         Column("pages", "size", 9, 6),
+        *(unsure if uncertain else ()),
         Column("pages_saved", "saved", 9, 1),
         Column("share_saved", "saved%", 7, 2),
         Column("states", "page states", 14, 3, flex=2, right=False, sortable=False,

@@ -36,16 +36,18 @@ class WhatIf(View):
     WhatIf > #wi-left { width: 5fr; }
     WhatIf > #wi-right { width: 6fr; }
     WhatIf #wi-dials { height: 15; }
+    WhatIf.-uncertain #wi-dials { height: 16; }
     WhatIf #wi-offer { height: 1fr; }
     WhatIf #wi-draft { height: 11; padding: 0 1; }
     WhatIf #wi-variants { height: 1fr; }
-    .-short WhatIf #wi-dials { height: 10; }
+    .-short WhatIf #wi-dials, .-short WhatIf.-uncertain #wi-dials { height: 10; }
     .-short WhatIf #wi-draft { height: 9; }
     .-narrow WhatIf, .-tiny WhatIf { layout: vertical; }
     .-narrow WhatIf #wi-left, .-tiny WhatIf #wi-left { width: 1fr; height: 2fr; }
     .-narrow WhatIf #wi-right, .-tiny WhatIf #wi-right { width: 1fr; height: 1fr; }
     .-narrow WhatIf #wi-draft, .-tiny WhatIf #wi-draft { display: none; }
-    .-narrow WhatIf #wi-dials, .-tiny WhatIf #wi-dials { height: 1fr; }
+    .-narrow WhatIf #wi-dials, .-narrow WhatIf.-uncertain #wi-dials,
+    .-tiny WhatIf #wi-dials, .-tiny WhatIf.-uncertain #wi-dials { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "side('a')", "Make A", id="what_if.a",
@@ -102,7 +104,9 @@ class WhatIf(View):
         if a is not None and a is not self._of:
             self._of = a
             self.draft = Draft.of(a.settings)
-        self.main().show(self.draft.dials())
+        uncertain = self._uncertain()
+        self.set_class(uncertain, "-uncertain")
+        self.main().show(self.draft.dials(uncertain))
         self._show_offers()
         self._show_variants()
         self._show_draft()
@@ -207,6 +211,11 @@ class WhatIf(View):
         if isinstance(focused, Grid):
             return focused
         return self.query_one("#wi-variants", Grid)
+
+    def _uncertain(self) -> bool:
+        """Whether A's capture has pages that may not count."""
+        result = self.session.result
+        return result is not None and any(result.uncertainty[:2])
 
     def _show_offers(self) -> None:
         moment = self.session.moment

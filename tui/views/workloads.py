@@ -22,6 +22,7 @@ from tui.views.tree import (
 )
 from tui.views.view import TableView, entitled, home, notice, titled
 from tui.widgets.grid import Grid
+from tui.widgets.source import Column
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,6 +57,7 @@ class Workloads(TableView):
         self._expression: Expression | None = None
         self._grouping = "workload"
         self._tree: Tree | None = None
+        self._uncertain = False
 
     def compose(self) -> ComposeResult:
         yield titled(self._grid(), "workload › process › mapping")
@@ -67,6 +69,8 @@ class Workloads(TableView):
             return
         tree = Tree(self.session, moment, self._expression, self._grouping)
         self._tree = tree
+        if self._uncertain != self._has_uncertain():
+            self.main().show_columns(self._columns())
         self.main().show(tree)
         self._say_where()
         self._tell()
@@ -106,7 +110,7 @@ class Workloads(TableView):
     def group_by(self, grouping: str) -> None:
         """Group the processes by one of GROUPINGS."""
         self._grouping = grouping
-        self.main().show_columns(tree_columns(grouping))
+        self.main().show_columns(self._columns())
         self.look_at()
         self.notify(f"by {grouping}", timeout=1.5)
 
@@ -115,11 +119,20 @@ class Workloads(TableView):
         assert moment is not None
         self._tree = Tree(self.session, moment, self._expression, self._grouping)
         return Grid(
-            tree_columns(self._grouping),
+            self._columns(),
             self._tree,
             sort="pages_saved",
             empty="no rows match; esc clears the filter",
         )
+
+    def _columns(self) -> list[Column]:
+        self._uncertain = self._has_uncertain()
+        return tree_columns(self._grouping, self._uncertain)
+
+    def _has_uncertain(self) -> bool:
+        """Whether there are pages that may not count."""
+        result = self.session.result
+        return result is not None and any(result.uncertainty[:2])
 
     @on(Grid.Moved)
     def _moved(self) -> None:

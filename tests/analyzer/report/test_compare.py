@@ -76,8 +76,9 @@ def test_limits_say_whose_they_are():
 
 def test_every_total_is_drawn_and_every_estimate_called_one():
     table = text(PAIR).split("\n\n")[1].splitlines()[1:]
-    assert len(table) == len(UNITS)
-    for line, (name, unit) in zip(table, UNITS.items(), strict=True):
+    names = [name for name in UNITS.items() if name[0] != "pages_saved_at_most"]
+    assert len(table) == len(names)
+    for line, (name, unit) in zip(table, names, strict=True):
         assert ("(estimate)" in line) == (unit in ("ns", "ppm")), name
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from builders import FACTS
-from results import HOSTILE, other_result, result
+from results import HOSTILE, other_result, result, uncertain_result
 
 from analyzer.compare import compare
 from analyzer.report import drawn
@@ -30,6 +30,13 @@ class Found:
     info = result().trace
     zero_pages = 12_345
     distinct_contents = 67_890
+    uncertain_zero_pages = 0
+    uncertain_pages = 0
+
+
+class Uncertain(Found):
+    uncertain_zero_pages = 1
+    uncertain_pages = 2_345
 
 
 def compared(form, layout, a=None, b=None):
@@ -53,6 +60,13 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "replay.csv": lambda: drawn(result(), "csv", Layout()),
     "replay-hostile.csv": lambda: drawn(result(HOSTILE), "csv", Layout(by="process")),
     "replay.json": lambda: drawn(result(), "json", Layout()),
+    "replay-uncertain.txt": lambda: drawn(uncertain_result(), "text", Layout()),
+    "replay-uncertain.md": lambda: drawn(
+        uncertain_result(), "md", Layout(by="process")
+    ),
+    "replay-uncertain.csv": lambda: drawn(uncertain_result(), "csv", Layout()),
+    "compare-uncertain.txt": lambda: compared("text", Layout(), b=uncertain_result()),
+    "compare-uncertain.md": lambda: compared("md", Layout(), b=uncertain_result()),
     "compare.txt": lambda: compared("text", Layout()),
     "compare-110-colour.txt": lambda: compared(
         "text", Layout(by="process", width=110, colour=True, ascii=False)
@@ -66,6 +80,12 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "info.txt": lambda: info_text(inventory_of_trace(FACTS, Found()), 80),
     "info.json": lambda: info_json(inventory_of_trace(FACTS, Found())),
     "info-result.txt": lambda: info_text(inventory_of_result(result()), 80),
+    "info-uncertain.txt": lambda: info_text(
+        inventory_of_result(uncertain_result()), 80
+    ),
+    "info-uncertain-trace.txt": lambda: info_text(
+        inventory_of_trace(FACTS, Uncertain()), 80
+    ),
     "info-result.json": lambda: info_json(inventory_of_result(result())),
 }
 

@@ -501,7 +501,7 @@ def test_without_frames_the_limit_is_said(start, capture, monkeypatch):
     trace = capture(child.pid)
     assert {row["frame"] for row in trace.rows} == {-1}
     assert {row["folio"] for row in trace.rows} == {-1}
-    assert "upper bound" in " ".join(trace.facts.limits)
+    assert "lower and an upper bound" in " ".join(trace.facts.limits)
     assert len(trace.rows) == smaps_anonymous(child.pid)
 
 

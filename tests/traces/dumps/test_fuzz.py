@@ -27,6 +27,7 @@ from traces.errors import KsmAnalyzeError
 
 MEMORY = 512 << 20
 SECONDS = 20
+PLACES = 150
 PACKERS = {"plain": bytes, "packed": lambda data: gzip.compress(data, 1)}
 
 Rows = dict[tuple[int, int, int], int]
@@ -117,6 +118,9 @@ def truth(name: str, folder: Path) -> Read:
 def test_every_reader_has_an_example():
     heads = [example(name)[1][: 1 << 16] for name in EXAMPLES]
     for reader in READERS:
+        if reader.name == "criu":
+            # Of folders and archives; as a reader of files it only says so.
+            continue
         assert any(reader.recognises(head) for head in heads), reader.name
 
 
@@ -186,6 +190,7 @@ def test_absurd_sizes(tmp_path, name):
     heads = [(at, len(data)) for at, data in made.image.pieces if len(data) < 4096]
     places = {at + n for at, size in heads for n in range(0, min(size, 64), 2)}
     absurd = cycle([b"\xff" * 8, b"\xff" * 7 + b"\x7f", b"\xff" * 4, bytes(4)])
-    for at, value in zip(sorted(places), absurd, strict=False):
+    step = max(-(-len(places) // PLACES), 1)
+    for at, value in zip(sorted(places)[::step], absurd, strict=False):
         path.write_bytes(whole[:at] + value + whole[at + len(value) :])
         read(path, made.form)

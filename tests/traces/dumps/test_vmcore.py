@@ -53,6 +53,21 @@ def test_ram_below_and_above_the_devices(tmp_path, written):
     assert seen.converted[0].format == "guest-elf"
 
 
+def test_ram_that_reaches_beyond_3_gib_is_ram(tmp_path, written):
+    image = core(
+        [
+            ram(3 * GIB - PAGE, page(1), page(2)),
+            ram(3 * GIB + PAGE, page(3)),
+            ram(3 * GIB + 3 * PAGE, page(9)),
+        ],
+        NOTES,
+    )
+    seen = converted(tmp_path, written(image))
+    first = 3 * GIB // PAGE - 1
+    assert seen.digests == {first + n: digest(page(n + 1)) for n in range(3)}
+    assert seen.account.skipped == {"pages of devices (ROM, video memory)": 1}
+
+
 def test_pages_mapped_more_than_once_are_one(tmp_path, written):
     # With paging=true a segment is a mapping, and the same bytes are in several.
     first = -(-(64 + 5 * 56 + len(NOTES.data)) // PAGE) * PAGE
@@ -105,11 +120,12 @@ def test_virtualbox_leaves_the_version_at_zero(tmp_path):
     assert converted(tmp_path, path).digests == {0: digest(page(1))}
 
 
-def test_virtualbox_has_ram_up_to_half_a_gigabyte_below_four(tmp_path, written):
-    segments = [ram(0xD000_0000, page(1)), ram(0xE000_0000, page(2))]
-    image = core(segments, Notes().add(b"VBCORE", 0xB00, bytes(24)))
-    seen = converted(tmp_path, written(image))
-    assert seen.digests == {0xD000_0000 // PAGE: digest(page(1))}
+def test_ram_may_reach_beyond_three_gigabytes(tmp_path, written):
+    edge = 0xC000_0000
+    segments = [ram(edge - PAGE, page(1), page(2)), ram(edge + 9 * PAGE, page(3))]
+    seen = converted(tmp_path, written(core(segments, NOTES)))
+    first = edge // PAGE - 1
+    assert seen.digests == {first: digest(page(1)), first + 1: digest(page(2))}
 
 
 def test_a_guest_cut_anywhere(tmp_path):
