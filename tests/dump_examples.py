@@ -9,6 +9,7 @@ from criu_images import Dump, Task, Vma, tarred
 from dumping import PAGE, Image, noise, page
 from kdump_files import RAW, ZLIB, Kdump, flattened, in_blocks
 from lime_files import Range, avml, lime
+from qemu_files import Snap, qcow2, record, save, stream
 from xen_files import xen_core
 
 
@@ -75,6 +76,13 @@ def _criu() -> Example:
     return Example(_image(data, range(0, len(data), 512)))
 
 
+STREAM = stream(
+    {"pc.ram": 4},
+    [record(0, page(1), "pc.ram"), record(1, b"\0"), record(2, page(2))],
+    [record(3, page(1))],
+)
+
+
 EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "core": lambda: _core(Form()),
     "core of 32 bits": lambda: _core(Form(wide=False, order=">")),
@@ -86,6 +94,11 @@ EXAMPLES: Mapping[str, Callable[[], Example]] = {
     "kdump of plain pages": lambda: _kdump(RAW),
     "flattened kdump": _flattened,
     "criu": _criu,
+    "migration": lambda: Example(_image(STREAM, range(0, len(STREAM), 97))),
+    "libvirt": lambda: Example(_image(save(STREAM), range(0, len(STREAM), 97))),
+    "qcow2": lambda: Example(
+        _image(qcow2(Snap("a", 1, STREAM)), range(0, len(STREAM), 512))
+    ),
     "lime": lambda: Example(lime(RANGES), cuts_show=False),
     "avml": lambda: Example(avml(RANGES), cuts_show=False),
     "raw": lambda: Example(Image([(0, page(1) + page(0) + page(2))], 3 * PAGE), "raw"),

@@ -20,6 +20,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "analyzer.cli.compare",
         "What another setting, or another capture, changes.",
     ),
+    "report": (
+        "analyzer.cli.report",
+        "Reports to hand on, over one capture or many.",
+    ),
     "view": ("analyzer.cli.view", "Explore a replay on the screen."),
     "info": ("analyzer.cli.info", "What is in a file, without a replay."),
     "capture": ("analyzer.cli.capture", "Record the pages of live processes."),

@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,14 +19,9 @@ if TYPE_CHECKING:
     from traces.dumps.conversion import Conversion
 
 FORMATS: Final = (
-    "elf",
-    "criu",
-    "kdump",
-    "lime",
-    "cloud-hypervisor",
-    "firecracker",
-    "raw",
-)
+    "elf", "criu", "kdump", "lime", "qemu", "libvirt", "qcow2", "table",
+    "cloud-hypervisor", "firecracker", "raw", "umass",
+)  # fmt: skip
 """`traces.dumps.FORMATS`, spelled again so that help stays fast."""
 
 
@@ -44,7 +39,49 @@ FORMATS: Final = (
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    help="What the dumps are, where they do not tell: raw is memory without a header.",
+    help="What the dumps are, where they do not tell: raw is memory without a header, "
+    "umass a memory trace of Memory Buddies.",
+)
+@click.option(
+    "--map",
+    "maps",
+    multiple=True,
+    metavar="COLUMN=NAME,...",
+    help="What a table of digests calls its columns: digest=md5,process=comm.",
+)
+@click.option(
+    "--zero-digest",
+    default="",
+    metavar="HEX",
+    help="What a table's hash makes of 4096 zero bytes, where it is not a common one.",
+)
+@click.option(
+    "--delimiter",
+    default=",",
+    metavar="CHAR",
+    show_default=True,
+    help="What separates the fields of CSV; tab is a tab.",
+)
+@click.option(
+    "--no-header",
+    is_flag=True,
+    help="The first line of CSV is a page; the columns are called 1, 2, 3 …",
+)
+@click.option(
+    "--header-bytes",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Bytes before the hashes of --format umass.",
+)
+@click.option(
+    "--trailer-bytes",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Bytes behind them.",
 )
 @click.option(
     "--label-by",
@@ -94,9 +131,11 @@ def command(
     """
     if options["private"] and options["seed"] is not None:
         raise UsageError("--private draws a seed of its own: leave out --seed")
+    form = _form(form, options)
 
     from analyzer.cli.output import check_writable
     from traces.dumps.conversion import Conversion, Named, Settings
+    from traces.dumps.layout import Layout
 
     dumps = [Named.parse(text) for text in sources]
     check_writable(output, *(path for dump in dumps for path in dump.paths))
@@ -109,6 +148,14 @@ def command(
         form=form,
         strict=options["strict"],
         jobs=jobs or len(os.sched_getaffinity(0)),
+        layout=Layout.asked(
+            maps=options["maps"],
+            zero_digest=options["zero_digest"],
+            delimiter=options["delimiter"],
+            header=not options["no_header"],
+            header_bytes=options["header_bytes"],
+            trailer_bytes=options["trailer_bytes"],
+        ),
     )
     conversion = Conversion(dumps, settings)
     began = time.monotonic()
@@ -118,6 +165,22 @@ def command(
     if not quiet:
         _summarise(conversion, output, time.monotonic() - began)
     return 0
+
+
+def _form(form: str | None, options: Mapping[str, Any]) -> str | None:
+    """The format asked for; what only tables know asks for one.
+
+    Raises UsageError for options of another format.
+    """
+    of_table = options["maps"] or options["no_header"] or options["delimiter"] != ","
+    of_umass = options["header_bytes"] or options["trailer_bytes"]
+    if of_table and form not in (None, "table"):
+        raise UsageError(f"--map, --delimiter and --no-header are not of {form} dumps")
+    if of_umass and form != "umass":
+        raise UsageError("--header-bytes and --trailer-bytes are of --format umass")
+    if options["zero_digest"] and form not in (None, "table", "umass"):
+        raise UsageError(f"--zero-digest is not of {form} dumps")
+    return form or ("table" if of_table or options["zero_digest"] else None)
 
 
 def _with_progress(steps: Iterator[int], total: int, quiet: bool) -> Iterator[int]:

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -51,14 +51,14 @@ def failure(message: str, hint: str | None = None) -> None:
 
 
 @contextmanager
-def working(text: str) -> Iterator[None]:
-    """While the block runs for longer than a moment, say *text* and for how long, if
-    anybody is looking; the line is gone afterwards."""
+def working(text: str | Callable[[], str]) -> Iterator[None]:
+    """While the block runs for longer than a moment, say *text*, or what it gives each
+    time, and for how long, if anybody is looking; the line is gone afterwards."""
     if not _can_erase():
         yield
         return
     done = threading.Event()
-    clock = threading.Thread(target=_tick, args=(printable(text), done), daemon=True)
+    clock = threading.Thread(target=_tick, args=(text, done), daemon=True)
     clock.start()
     try:
         yield
@@ -71,13 +71,14 @@ def _can_erase() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _tick(text: str, done: threading.Event) -> None:
+def _tick(text: str | Callable[[], str], done: threading.Event) -> None:
     began = time.monotonic()
     if done.wait(_PATIENCE):
         return
     while True:
         seconds = time.monotonic() - began
-        print(f"{_ERASE}{text}… {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+        said = printable(text if isinstance(text, str) else text())
+        print(f"{_ERASE}{said}… {seconds:.0f} s", end="", file=sys.stderr, flush=True)
         if done.wait(_BEAT):
             print(_ERASE, end="", file=sys.stderr, flush=True)
             return

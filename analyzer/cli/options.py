@@ -1,13 +1,15 @@
 """Options that several commands share, those of ksmd made from `KsmKnobs`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from analyzer.knobs import ADVISOR_MODES, KsmKnobs
+from traces.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.expression.expression import Expression
@@ -34,6 +36,12 @@ KNOB_HELP: Final[Mapping[str, str]] = {
 
 UNCERTAIN: Final = ("keep-out", "count-in")
 """What `--uncertain` can name; analyzer.policy says what each means."""
+
+TABLES: Final = ("workload", "process", "mapping", "kind", "content", "pass")
+"""Keys of `analyzer.report.columns.TABLES`, spelled again so that help stays fast."""
+
+CONTENTS: Final = 20
+"""Rows of contents a result keeps unless more are asked for."""
 
 PATH: Final = click.Path(path_type=Path)
 """Any path: a missing file is an input error, not one of usage."""
@@ -148,6 +156,69 @@ def policy_of(options: Mapping[str, Any]) -> "MergePolicy":
     offer = options.get("policy") or (Offer.CAPTURED if added else Offer.ALL)
     uncertain = Uncertain(options.get("uncertain") or Uncertain.KEEP_OUT)
     return MergePolicy(Offer(offer), trees=trees, uncertain=uncertain, **asked)
+
+
+def table_options(command: _Command) -> _Command:
+    """Add `--by`, `-n` and `--filter`: which table a report shows, and what of it."""
+    for option in reversed(
+        (
+            click.option(
+                "--by",
+                type=click.Choice(TABLES),
+                default="workload",
+                help="Which table to show.  [default: workload]",
+            ),
+            click.option(
+                "-n",
+                "--rows",
+                type=click.IntRange(0),
+                metavar="ROWS",
+                help="Rows of it, 0 for all.  [default: 8 in text, 20 in md and "
+                "openmetrics, all in csv]",
+            ),
+            click.option(
+                "--filter",
+                "where",
+                metavar="EXPR",
+                help="Only rows of it that fit, such as 'saved > 1GiB and user == "
+                "root'.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def check_table(form: str, by: str) -> None:
+    """Raises UsageError for a table that the format *form* lacks."""
+    if form == "openmetrics" and by != "workload":
+        raise UsageError(
+            f"--by {by}: openmetrics has gauges of workloads only",
+            hint="leave out --by, or take another format",
+        )
+
+
+def given(context: click.Context, leaving: Collection[str]) -> tuple[str, ...]:
+    """The options of a command line as they were given there, in the order they are
+    declared, but those *leaving* names by their parameters."""
+    words: list[str] = []
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if (
+            not isinstance(option, click.Option)
+            or option.name in leaving
+            or source is not ParameterSource.COMMANDLINE
+        ):
+            continue
+        value = context.params[option.name or ""]
+        # The long name, where there is one.
+        name = max(option.opts, key=len)
+        if option.is_flag:
+            words.append(name if value else option.secondary_opts[0])
+            continue
+        for one in value if option.multiple else (value,):
+            words += [name, str(one)]
+    return tuple(words)
 
 
 def where_of(options: Mapping[str, Any]) -> "Expression | None":

@@ -10,12 +10,14 @@ from typing import Final
 from analyzer.cli.narration import note
 from traces.errors import OutputError, UsageError
 
-_SUFFIXES: Final[Mapping[str, str]] = {
+SUFFIXES: Final[Mapping[str, str]] = {
     ".txt": "text",
     ".json": "json",
     ".csv": "csv",
     ".md": "md",
     ".parquet": "parquet",
+    ".html": "html",
+    ".prom": "openmetrics",
 }
 
 _LEAST_WIDTH: Final = 20
@@ -27,7 +29,7 @@ def format_of(form: str | None, output: Path | None, formats: tuple[str, ...]) -
         return form
     if output is None:
         return formats[0]
-    inferred = _SUFFIXES.get(output.suffix)
+    inferred = SUFFIXES.get(output.suffix)
     if inferred not in formats:
         raise UsageError(
             f"{output}: the suffix {output.suffix!r} tells no format",
@@ -50,25 +52,35 @@ def check_writable(output: Path | None, *inputs: Path) -> None:
         raise UsageError(f"{output}: is an input, and would be overwritten")
 
 
-def write(text: str, output: Path | None) -> None:
-    """To stdout, or atomically to *output*; raises OutputError where it cannot."""
+def write(report: str | bytes, output: Path | None, quiet: bool = False) -> None:
+    """To stdout, or atomically to *output*, and say so unless *quiet*; raises
+    OutputError where it cannot."""
     if output is None:
-        # A locale without Unicode shows names by number rather than failing.
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            reason = error.strerror
-            raise OutputError(f"stdout: cannot be written: {reason}") from error
+        _print(report)
         return
     from traces.table import replacing
 
+    data = report.encode() if isinstance(report, str) else report
     with replacing(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    note(f"wrote {output}")
+        temporary.write_bytes(data)
+    if not quiet:
+        note(f"wrote {output}")
+
+
+def _print(report: str | bytes) -> None:
+    # A locale without Unicode shows names by number rather than failing.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        if isinstance(report, str):
+            sys.stdout.write(report)
+        else:
+            sys.stdout.buffer.write(report)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror
+        raise OutputError(f"stdout: cannot be written: {reason}") from error
 
 
 def is_terminal(output: Path | None) -> bool:

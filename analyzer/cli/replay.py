@@ -10,13 +10,16 @@ import click
 
 from analyzer.cli.narration import note, tell_if_none, working
 from analyzer.cli.options import (
+    CONTENTS,
     PATH,
+    check_table,
     knob_options,
     knobs_of,
     ksmd_options,
     output_options,
     policy_of,
     policy_options,
+    table_options,
     where_of,
 )
 from analyzer.cli.output import (
@@ -37,34 +40,14 @@ if TYPE_CHECKING:
     from analyzer.policy import MergePolicy
     from analyzer.result import ReplayResult
 
-_FORMATS: Final = ("text", "json", "csv", "md")
-_TABLES: Final = ("workload", "process", "mapping", "kind", "content", "pass")
-_CONTENTS: Final = 20
+_FORMATS: Final = ("text", "json", "csv", "md", "openmetrics")
 _SAVED: Final = 1000
 """Rows of contents that a saved result keeps."""
 
 
 @click.command(short_help="What ksmd would merge, and what that saves.")
 @click.argument("traces", nargs=-1, type=PATH, metavar="[TRACE]...")
-@click.option(
-    "--by",
-    type=click.Choice(_TABLES),
-    default="workload",
-    help="Which table to show.  [default: workload]",
-)
-@click.option(
-    "-n",
-    "--rows",
-    type=click.IntRange(0),
-    metavar="ROWS",
-    help="Rows of it, 0 for all.  [default: 8 in text, 20 in md, all in csv]",
-)
-@click.option(
-    "--filter",
-    "where",
-    metavar="EXPR",
-    help="Only rows of it that fit, such as 'saved > 1GiB and user == root'.",
-)
+@table_options
 @policy_options
 @ksmd_options
 @knob_options
@@ -86,6 +69,7 @@ def command(traces: tuple[Path, ...], **options: Any) -> None:
     knobs_of(options)
     where = where_of(options)
     policy = policy_of(options)
+    check_table(form, options["by"])
     for path in (output, options["save"]):
         check_writable(path, *traces)
     with named_or_demo(traces, "replay") as paths:
@@ -123,7 +107,7 @@ def _replayed(
 
 def _shown(options: dict[str, Any]) -> int:
     """Rows of contents: no more for being saved too."""
-    return max(_CONTENTS, options["rows"] or 0)
+    return max(CONTENTS, options["rows"] or 0)
 
 
 def _compiling() -> None:

@@ -16,6 +16,7 @@ FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "json": ("analyzer.report.machine", "replay_json"),
     "csv": ("analyzer.report.machine", "replay_csv"),
     "md": ("analyzer.report.markdown", "markdown"),
+    "openmetrics": ("analyzer.report.openmetrics", "openmetrics"),
 }
 """What `--format` can name → the module and function that draw it."""
 

@@ -24,5 +24,7 @@ class Layout:
     colour: bool = False
     ascii: bool = True
     """Bars of characters every terminal, log and mail can show."""
+    source: str = ""
+    """What the replayed is called where its path is not to be; empty for its path."""
     hint: str = ""
     """A last line for people at a terminal: what to try next."""

@@ -116,10 +116,25 @@ def _finding_object(finding: Finding) -> dict[str, Any]:
 
 def replay_csv(result: ReplayResult, layout: Layout) -> str:
     """The table *layout.by* as it is in the result, a header line first."""
-    frame = _counted(result, _meant(result, layout))
-    if layout.rows:
-        frame = frame.head(layout.rows)
+    frame = _table(result, layout)
     return csv_text(frame.columns, frame.iter_rows())
+
+
+def replay_parquet(result: ReplayResult, layout: Layout) -> bytes:
+    """The same table as a Parquet file; names in it are exact."""
+    return parquet_bytes(_table(result, layout))
+
+
+def parquet_bytes(frame: pl.DataFrame) -> bytes:
+    """*frame* as a Parquet file."""
+    out = io.BytesIO()
+    frame.write_parquet(out)
+    return out.getvalue()
+
+
+def _table(result: ReplayResult, layout: Layout) -> pl.DataFrame:
+    frame = _counted(result, _meant(result, layout))
+    return frame.head(layout.rows) if layout.rows else frame
 
 
 def policy_object(result: ReplayResult) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A reader is known by what a file holds, never by what it is called.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from traces.dumps import (
@@ -14,12 +14,20 @@ from traces.dumps import (
     kdump,
     late,
     layers,
+    libvirt,
     lime,
     microvm,
+    qcow2,
     raw,
+    records,
+    sections,
+    table,
+    umass,
     xen,
 )
 from traces.dumps.dump import Asked, Dump
+from traces.dumps.mapped_ram import CAPABILITY, MappedRam
+from traces.dumps.migration import Migration
 from traces.dumps.refused import refusal_of
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
@@ -51,6 +59,13 @@ def _lime(source: Source, asked: Asked) -> Dump:
     return lime.PhysicalRanges(source, asked.name)
 
 
+def _migration(source: Source, asked: Asked) -> Dump:
+    found = sections.configuration_of(source.peek(), source.path)
+    if CAPABILITY in found.capabilities:
+        return MappedRam(source, asked.name, "qemu-mapped-ram")
+    return Migration(source, asked.name, "qemu-migration")
+
+
 def _image(source: Source, _: Asked) -> Dump:
     raise criu.refused(source)
 
@@ -72,6 +87,10 @@ READERS: Final[Sequence[Reader]] = (
     Reader(_CRIU, criu.is_single, _image),
     Reader("kdump", kdump.is_kdump, kdump.opened, split=True),
     Reader("lime", lime.is_lime, _lime),
+    Reader("qemu", sections.is_stream, _migration),
+    Reader("libvirt", libvirt.is_save, libvirt.open_save),
+    Reader("qcow2", qcow2.is_qcow2, qcow2.Savevm),
+    Reader("table", records.is_table, table.Table),
 )
 
 
@@ -83,15 +102,53 @@ def _firecracker(folder: Folder, asked: Asked) -> Dump:
     return microvm.Firecracker(folder, asked.name)
 
 
+def _raw(source: Source, asked: Asked) -> Dump:
+    if source.parts:
+        return layers.Layers(source, asked.name)
+    dump = raw.RawMemory(source, asked.name)
+    for reader in READERS:
+        if reader.recognises(source.peek()):
+            told = f"what was read as memory without a header may be of {reader.name}"
+            dump.account.limits.append(f"{told}: it begins so")
+    return dump
+
+
+# What does not tell what it is, and is taken for it at its user's word.
+_AT_WORD: Final[Mapping[str, Callable[[Source, Asked], Dump]]] = {
+    "raw": _raw,
+    "table": table.Table,
+    "umass": umass.Umass,
+}
+
+
 FOLDERS: Final[Sequence[FolderReader]] = (
     FolderReader(_CRIU, criu.recognises_folder, _images),
     FolderReader("cloud-hypervisor", microvm.is_cloud_hypervisor, _cloud_hypervisor),
     FolderReader("firecracker", microvm.is_firecracker, _firecracker),
 )
 
-_RAW: Final = "raw"
 _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
-FORMATS: Final = (*dict.fromkeys(_NAMES), _RAW)
+FORMATS: Final = (*dict.fromkeys([*_NAMES, *_AT_WORD]),)
+
+
+def recognised(source: Source | Folder) -> bool:
+    """Whether what is in *source* is a dump by its own account, readable or not."""
+    if isinstance(source, Folder):
+        return any(reader.recognises(source) for reader in FOLDERS)
+    if archive.is_tar(source.peek()):
+        return _holds_dump(source)
+    return _reader(source.peek(), None) is not None
+
+
+def _holds_dump(source: Source) -> bool:
+    """Of an archive; read up to the first one."""
+    for member in archive.Archive(source):
+        head = source.peek() if member.size and not member.link else b""
+        if images.is_image(member.name) or head.startswith(images.MAGICS):
+            return True
+        if head and _reader(head, None):
+            return True
+    return False
 
 
 def opened(source: Source | Folder, asked: Asked, form: str | None = None) -> Dump:
@@ -111,8 +168,10 @@ def _opened_file(source: Source, asked: Asked, form: str | None) -> Dump:
     if not head:
         what = source.cut or "is empty"
         raise InputError(f"{source.path}: {what}, expected a dump")
-    if form == _RAW:
-        return _opened_raw(source, asked)
+    if form is not None and form in _AT_WORD:
+        if form != "raw":
+            _require_one_file(source, form)
+        return _AT_WORD[form](source, asked)
     if reader := _reader(head, form):
         if not reader.split:
             _require_one_file(source, reader.name)
@@ -126,17 +185,6 @@ def _opened_file(source: Source, asked: Asked, form: str | None) -> Dump:
         hint=f"known are {', '.join(FORMATS)}; memory as it is, without a header, is "
         "read with --format raw",
     )
-
-
-def _opened_raw(source: Source, asked: Asked) -> Dump:
-    if source.parts:
-        return layers.Layers(source, asked.name)
-    dump = raw.RawMemory(source, asked.name)
-    for reader in READERS:
-        if reader.recognises(source.peek()):
-            told = f"what was read as memory without a header may be of {reader.name}"
-            dump.account.limits.append(f"{told}: it begins so")
-    return dump
 
 
 def _require_one_file(source: Source, form: str) -> None:
@@ -170,7 +218,7 @@ def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
         of_criu = of_criu and form in (None, _CRIU)
         if of_criu and found is None:
             return criu.open_archive(tar, kept, member)
-        if of_criu or (head and (form == _RAW or _reader(head, form))):
+        if of_criu or (head and (form in _AT_WORD or _reader(head, form))):
             if found is not None:
                 raise InputError(
                     f"{source.path}: an archive of several dumps: {found.path.name}, "

@@ -20,14 +20,16 @@ import numpy.typing as npt
 from traces.digest import seed_id
 from traces.dumps import opened
 from traces.dumps.digesting import Digester
-from traces.dumps.dump import Account, Asked, Dump, Dumped
+from traces.dumps.dump import Account, Announced, Asked, Dump, Dumped, Epoch
+from traces.dumps.hashes import Hashing
 from traces.dumps.join import join
+from traces.dumps.layout import Layout
 from traces.dumps.source import Folder, Source, folder_size
 from traces.errors import DefectError, InputError, OutputError, UsageError
-from traces.schema import Facts, Pages
+from traces.schema import PROCESSES, Facts, Pages
 from traces.tool import tool
 from traces.workload import Names, label
-from traces.writer import TraceWriter
+from traces.writer import TraceWriter, row_of
 
 _ALONE: Final = 512 << 20
 """Bytes in all below which starting workers takes longer than reading."""
@@ -42,10 +44,14 @@ _NO_KERNEL: Final = (
     "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
     "as in the newest one known"
 )
+OF_THE_REST: Final = "what is told is of the rest"
+"""How the limit ends that a truncated dump leaves in its trace, and in results."""
 _SPARSE_COPY: Final = (
     "no page of zeros is among its data: if the file was copied or unpacked by a "
     "program that makes holes of zeros, pages in use are taken for absent ones"
 )
+
+_PLAIN: Final = Layout()
 
 
 class Named(NamedTuple):
@@ -107,6 +113,8 @@ class Settings:
     """Refuse a truncated dump instead of taking what is there."""
     jobs: int = 1
     """Dumps read at a time."""
+    layout: Layout = _PLAIN
+    """Of tables and files of digests: what they do not tell themselves."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +152,12 @@ class One:
     def write(self, path: Path) -> Generator[int, None, None]:
         """Convert into *path*, yielding how many bytes of the file are done."""
         settings, named = self._settings, self._dump
-        asked = Asked(name=_name_of(named), private=settings.private)
+        asked = Asked(
+            name=_name_of(named),
+            given=bool(named.name),
+            private=settings.private,
+            layout=settings.layout,
+        )
         digester = Digester(settings.seed)
         with named.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)
@@ -169,7 +182,17 @@ class One:
                 guest = bool(row["vm"])
                 first = writer.add_process(row, step.mappings)
                 self.processes += 1
-            else:
+            elif isinstance(step, Announced):
+                rows = [
+                    row_of(PROCESSES, self._row(row), process=number)
+                    for number, row in enumerate(step.processes)
+                ]
+                writer.announce(rows, step.mappings)
+                self.processes = len(rows)
+            elif isinstance(step, Epoch):
+                writer.end_epoch(0)
+                writer.begin_epoch(step.t_ns, "delta")
+            elif len(step.vpn):
                 if guest:
                     noise.add(step)
                 numbers = step.mapping + np.int32(first)
@@ -201,7 +224,7 @@ class One:
         if self._noise:
             # What is there of a sparse file may be noise by chance.
             account.limits.append(_ENCRYPTED)
-        if account.absent and self.rows and not self._zeros:
+        if account.absent and self.rows and not self._zeros and not account.hashing:
             account.limits.append(_SPARSE_COPY)
         if not account.truncated:
             return
@@ -210,11 +233,11 @@ class One:
             raise InputError(
                 f"{path}: {told}", hint="without --strict what is there is taken"
             )
-        account.limits.insert(
-            0, f"{_text(path.name)}: {told}: what is told is of the rest"
-        )
+        account.limits.insert(0, f"{_text(path.name)}: {told}: {OF_THE_REST}")
 
     def _facts(self, dump: Dump, digester: Digester) -> Facts:
+        own = Hashing("xxh3-64", digester.zero)
+        hashing = self._account.hashing or own
         limits = self._account.limits + ([] if dump.kernel else [_NO_KERNEL])
         return Facts(
             host=dump.host,
@@ -222,7 +245,8 @@ class One:
             captured_at=dump.captured_at or _changed(self._dump.path),
             source=dump.format,
             tool=tool(),
-            zero_digest=digester.zero,
+            zero_digest=hashing.zero,
+            digest=hashing.name,
             seed_id=seed_id(self._settings.seed),
             label_by=self._settings.label_by,
             skipped={why: n for why, n in self._account.skipped.items() if n},
@@ -258,7 +282,7 @@ class Conversion:
                 yield from self._in_turn(parts)
             else:
                 yield from self._side_by_side(parts)
-            join(parts, path)
+            join(parts, path, [dump.path for dump in self._dumps])
 
     def _in_turn(self, parts: Sequence[Path]) -> Generator[int, None, None]:
         behind = 0

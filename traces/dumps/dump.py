@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from traces.dumps.digesting import Digested, Digester
+from traces.dumps.hashes import Hashing
+from traces.dumps.layout import Layout
 from traces.schema import UNKNOWN, PageFlag, Pages
 
 UNTOUCHED: Final = (
@@ -23,6 +25,8 @@ OFFERED: Final = (
 )
 """A limit of all of them."""
 
+_PLAIN: Final = Layout()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -30,8 +34,12 @@ class Asked:
 
     name: str
     """What its workload or virtual machine is called."""
+    given: bool = False
+    """Whether the user called it so; else it is the file's name."""
     private: bool = False
     """Leave out command lines."""
+    layout: Layout = _PLAIN
+    """Of tables and files of digests: what they do not tell themselves."""
 
 
 class Dumped(NamedTuple):
@@ -41,6 +49,27 @@ class Dumped(NamedTuple):
     """Columns of `schema.PROCESSES`; what is left out is unknown."""
     mappings: Sequence[Mapping[str, Any]]
     """Columns of `schema.MAPPINGS`, in ascending address order."""
+
+
+class Announced(NamedTuple):
+    """All processes and mappings of a dump at once, where it knows them beforehand or
+    is of several epochs; its pages name mappings by their numbers here."""
+
+    processes: Sequence[Mapping[str, Any]]
+    """Columns of `schema.PROCESSES`, with the epochs."""
+    mappings: Sequence[Mapping[str, Any]]
+    """All columns of `schema.MAPPINGS`."""
+
+
+class Epoch(NamedTuple):
+    """What follows is of a later epoch, of which it tells the differences."""
+
+    t_ns: int
+    """Nanoseconds since the first, which begins of itself."""
+
+
+Step = Dumped | Announced | Epoch | Pages
+"""What a dump gives of itself."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +88,8 @@ class Account:
     """Why it ends early, where that is not for want of bytes alone."""
     limits: list[str] = field(default_factory=list)
     """What it cannot tell, in sentences."""
+    hashing: Hashing | None = None
+    """How its digests were made, where it has digests instead of pages."""
 
     @property
     def truncated(self) -> bool:
@@ -79,13 +110,28 @@ class Dump(Protocol):
     captured_at: str
     """ISO 8601, UTC; empty where it does not say."""
 
-    def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
+    def steps(self, digester: Digester) -> Iterator[Step]:
         """Each process, and behind it its pages: ascending by (mapping, vpn), the
-        mappings numbered from 0 in each process. Read once.
+        mappings numbered from 0 in each process; or all processes, and behind them the
+        pages. No pages at all say that reading goes on. Read once.
 
         Raises InputError where what it holds makes no sense at all; one that only
         ends early says so in its account.
         """
+
+
+def no_pages() -> Pages:
+    """Pages of no rows."""
+    nothing = np.empty(0, np.int64)
+    return Pages(
+        mapping=nothing.astype(np.int32),
+        vpn=nothing,
+        digest=nothing,
+        frame=nothing,
+        folio=nothing.astype(np.int32),
+        nid=nothing.astype(np.int8),
+        flags=nothing.astype(np.uint16),
+    )
 
 
 def page_rows(

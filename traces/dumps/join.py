@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from traces.errors import InputError
+from traces.errors import InputError, NotComparableError
 from traces.schema import UNKNOWN, Facts, Pages
 from traces.trace import Trace
 from traces.writer import TraceWriter
 
 
-def join(parts: Sequence[Path], path: Path) -> None:
-    """Write the trace *path* of all processes of *parts*, made with one seed.
+def join(parts: Sequence[Path], path: Path, dumps: Sequence[Path]) -> None:
+    """Write the trace *path* of all processes of *parts*, made of *dumps*.
 
-    Raises InputError where a part is of several epochs, OutputError where *path*
-    cannot be written.
+    Raises InputError where a part is of several epochs, NotComparableError where their
+    digests were made differently, OutputError where *path* cannot be written.
     """
     traces = [Trace.open(part) for part in parts]
     for trace in traces:
@@ -27,6 +27,7 @@ def join(parts: Sequence[Path], path: Path) -> None:
                 f"{trace.path}: of several epochs, which have a clock of their own",
                 hint="convert it alone",
             )
+    _check_alike([trace.facts for trace in traces], dumps)
     with TraceWriter(path) as writer:
         writer.begin_epoch(0)
         processes, mappings = _numbered(traces)
@@ -41,6 +42,20 @@ def join(parts: Sequence[Path], path: Path) -> None:
             frame += top + 1
         writer.end_epoch(0)
         writer.finish(_facts([trace.facts for trace in traces]))
+
+
+def _check_alike(facts: Sequence[Facts], dumps: Sequence[Path]) -> None:
+    first = facts[0]
+    for other, dump in zip(facts, dumps, strict=True):
+        for what in ("digest", "seed_id", "zero_digest"):
+            ours, theirs = getattr(first, what), getattr(other, what)
+            if ours != theirs:
+                raise NotComparableError(
+                    f"{dump}: {what} {theirs}, but {dumps[0]} has {ours}: their "
+                    "contents cannot be compared",
+                    hint="of tables of one hash, --map digest=md5 or --zero-digest "
+                    "tells which it is",
+                )
 
 
 def _numbered(traces: Sequence[Trace]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -84,6 +99,7 @@ def _facts(facts: Sequence[Facts]) -> Facts:
         tool=first.tool,
         zero_digest=first.zero_digest,
         seed_id=first.seed_id,
+        digest=first.digest,
         label_by=first.label_by,
         skipped=dict(sum((Counter(fact.skipped) for fact in facts), Counter())),
         limits=list(dict.fromkeys(text for fact in facts for text in fact.limits)),

@@ -6,12 +6,11 @@ Only once all was read is it known what they are.
 from collections.abc import Iterator
 
 from traces.dumps.digesting import Digester
-from traces.dumps.dump import Account, Asked, Dump, Dumped
+from traces.dumps.dump import Account, Asked, Dump, Step
 from traces.dumps.elf import Elf
 from traces.dumps.elfcore import ElfCore
 from traces.dumps.segments import Stream
 from traces.dumps.vmcore import NOTES, VmCore
-from traces.schema import Pages
 
 
 class LateCore:
@@ -23,7 +22,7 @@ class LateCore:
         self.account = Account()
         self._elf, self._asked = elf, asked
 
-    def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
+    def steps(self, digester: Digester) -> Iterator[Step]:
         """As the dump that it turns out to be."""
         stream = Stream(self._elf, digester)
         found = known(self._elf, self._asked, stream)

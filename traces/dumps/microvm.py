@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from traces.dumps.digesting import BATCH_PAGES, Digester
-from traces.dumps.dump import UNTOUCHED, Account, Dump, Dumped, guest, page_rows, ram
+from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
 from traces.dumps.raw import RawMemory
 from traces.dumps.refused import VMSTATE
 from traces.dumps.source import Folder, Source
@@ -126,7 +126,7 @@ class Firecracker:
     def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
         """The machine, then its RAM."""
         with Source(self._memory) as source:
-            dump: Dump = RawMemory(source, self._name)
+            dump = RawMemory(source, self._name)
             self.account = dump.account
             for step in dump.steps(digester):
                 yield step

@@ -50,10 +50,6 @@ _VIRTUALBOX: Final = Refusal(
 )
 _XEN: Final = Refusal("a saved domain of Xen", "xl dump-core DOMAIN FILE writes a core")
 _DISK: Final = Refusal("a disk image, which holds no memory", "name the memory's file")
-_TRACE: Final = Refusal(
-    "a Parquet file: dumps become one by convert",
-    "a trace is replayed as it is: ksm-analyze replay FILE",
-)
 _ARCHIVE: Final = Refusal("an archive", _UNPACK)
 _PACKED: Final = Refusal("compressed in a way not known here", "decompress it first")
 _DATABASE: Final = Refusal("an SQLite database", "")
@@ -91,7 +87,6 @@ _KNOWN: Final = (
     *_known(_XEN, b"Xen saved domain", b"LibxlFmt", b"LinuxGuestRecord"),
     *_known(_DISK, b"KDMV", b"vhdxfile", b"conectix", b"<<< Oracle VM VirtualBox Disk"),
     *_known(_DISK, b"\x7f\x10\xda\xbe", at=64),
-    *_known(_TRACE, b"PAR1"),
     *_known(_ARCHIVE, b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"),
     *_known(_PACKED, b"\x89LZO\x00", b"LZIP\x01", b"\x1f\x9d", b"\x02\x21\x4c\x18"),
     *_known(_DATABASE, b"SQLite format 3\x00"),

@@ -74,7 +74,7 @@ class Source:
         try:
             self.size = os.fstat(self._raw.fileno()).st_size
             """Bytes of the file itself."""
-            self._unpack()
+            self.unpack()
         except OSError as error:
             self.close()
             raise InputError(f"{path}: {error.strerror or error}") from error
@@ -203,7 +203,8 @@ class Source:
             raise InputError(f"{self.path}: {strerror or error}") from error
         self.cut = f"its {self.packing[-1]} stream is truncated or damaged"
 
-    def _unpack(self) -> None:
+    def unpack(self) -> None:
+        """From here on, undo the compressions that the next bytes begin, if any."""
         for _ in range(_LAYERS):
             found = packing_of(self.peek(_HEAD))
             if found is None:
@@ -211,7 +212,7 @@ class Source:
             name, unpack = found
             below = self._raw if self.plain else _Below(self._stream, self._ahead)
             if self.plain:
-                self._raw.seek(0)
+                self._raw.seek(self.at)
             self.packing.append(name)
             self._stream, self._ahead = unpack(below), b""
 

@@ -120,6 +120,15 @@ def refused(*arguments):
     return error.value
 
 
+def test_openmetrics_by_suffix_has_workloads_only(trace, tmp_path):
+    ran("replay", trace, "-o", tmp_path / "ksm.prom")
+    text = (tmp_path / "ksm.prom").read_text()
+    labels = f'source="{trace}",kind="nonzero"'
+    assert f"ksm_analyze_saved_bytes{{{labels}}} {4 * 4096}\n" in text
+    error = refused("replay", trace, "--by", "process", "--format", "openmetrics")
+    assert "--by process" in str(error)
+
+
 @pytest.mark.parametrize("form", ["text", "csv", "md", "json"])
 def test_only_rows_that_fit_are_shown(trace, form):
     shown = ran(

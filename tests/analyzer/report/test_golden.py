@@ -6,6 +6,7 @@ UPDATE_GOLDEN=1 rewrites the files; what changed is then for `git diff` to show.
 import importlib.metadata
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from results import HOSTILE, other_result, result, uncertain_result
 
 from analyzer.compare import compare
 from analyzer.report import drawn
+from analyzer.report.batch.document import drawn as batch_drawn
+from analyzer.report.batch.entry import Batch, Skipped, entry_of, failed
 from analyzer.report.compare import drawn as compare_drawn
 from analyzer.report.info import (
     info_json,
@@ -45,6 +48,19 @@ def compared(form, layout, a=None, b=None):
     return compare_drawn(compare(a, b), form, layout)
 
 
+def summary(form):
+    """Two sources, one of them with a report beside it, one that failed."""
+    entries = [
+        entry_of("vm", "vm.elf", "elf-vmcore", other_result()),
+        failed("x", "x.parquet", "x.parquet: is empty"),
+        replace(entry_of("web", "web.parquet", "trace", result()), report="web.html"),
+    ]
+    batch = Batch(
+        entries=entries, skipped=[Skipped("notes", "no source")], command="again"
+    )
+    return batch_drawn(batch, form, Layout()).decode()
+
+
 DRAWINGS: dict[str, Callable[[], str]] = {
     "replay.txt": lambda: drawn(result(), "text", Layout()),
     "replay-110-colour.txt": lambda: drawn(
@@ -59,7 +75,13 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "replay-hostile.md": lambda: drawn(result(HOSTILE), "md", Layout(by="process")),
     "replay.csv": lambda: drawn(result(), "csv", Layout()),
     "replay-hostile.csv": lambda: drawn(result(HOSTILE), "csv", Layout(by="process")),
+    "replay.prom": lambda: drawn(result(), "openmetrics", Layout(rows=3)),
     "replay.json": lambda: drawn(result(), "json", Layout()),
+    "summary.txt": lambda: summary("text"),
+    "summary.md": lambda: summary("md"),
+    "summary.csv": lambda: summary("csv"),
+    "summary.json": lambda: summary("json"),
+    "summary.prom": lambda: summary("openmetrics"),
     "replay-uncertain.txt": lambda: drawn(uncertain_result(), "text", Layout()),
     "replay-uncertain.md": lambda: drawn(
         uncertain_result(), "md", Layout(by="process")

@@ -166,7 +166,7 @@ def test_joining_keeps_frames_apart_and_counts_together(tmp_path, core_file):
     for number in range(2):
         seen = converted(tmp_path, core_file(f"n{number}", 1, 1, 5, pid=number))
         parts.append(seen.trace.path.rename(tmp_path / f"part{number}"))
-    join(parts, tmp_path / "joined")
+    join(parts, tmp_path / "joined", parts)
     joined, alone = Trace.open(tmp_path / "joined"), Trace.open(parts[0])
     assert joined.rows() == 2 * alone.rows()
     assert joined.facts.limits == alone.facts.limits

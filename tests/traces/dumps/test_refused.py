@@ -52,7 +52,7 @@ def test_a_trace_is_one_already(tmp_path):
     path = core([Segment(0x10000, [page(1)])]).write(tmp_path / "core")
     seen = converted(tmp_path, path)
     trace = seen.trace.path.rename(tmp_path / "trace")
-    with pytest.raises(InputError, match="Parquet"):
+    with pytest.raises(InputError, match="is a trace already"):
         converted(tmp_path, trace)
 
 

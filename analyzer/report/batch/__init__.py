@@ -1,0 +1,1 @@
+"""Summaries over many sources: a row for each, and what failed."""
