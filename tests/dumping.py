@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from traces.dumps.conversion import Conversion, Converted, Named, Settings
+from traces.dumps.dump import Account
 from traces.errors import KsmAnalyzeError
 from traces.schema import PageFlag, Pages
 from traces.trace import Trace
@@ -119,18 +120,16 @@ class Seen:
                 yield Row(mapping, vpn, value, PageFlag(flags))
 
     def adds_up(self) -> bool:
-        """Whether every page of every dump is a row, or counted as something else.
+        """Whether every page of every dump is a row, or counted as something else."""
+        return all(adds_up(one.account, one.rows) for one in self.converted)
 
-        What is missing is a page, or a part of one that is none.
-        """
-        for one in self.converted:
-            account = one.account
-            reasons = account.skipped.items()
-            skipped = sum(n for why, n in reasons if why.startswith("pages "))
-            rest = account.pages - one.rows - account.absent - skipped
-            if rest < 0 or (rest and not account.truncated):
-                return False
-        return True
+
+def adds_up(account: Account, rows: int) -> bool:
+    """Whether every page of a dump is one of *rows*, or counted as something else."""
+    reasons = account.skipped.items()
+    skipped = sum(n for why, n in reasons if why.startswith("pages "))
+    rest = account.pages - rows - account.absent - skipped
+    return rest == 0 or (rest > 0 and account.truncated)
 
 
 def converted(tmp_path: Path, *dumps: Path | str, **settings: Any) -> Seen:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from traces.dumps.conversion import Conversion
 
 FORMATS: Final = (
-    "elf", "criu", "kdump", "lime", "qemu", "libvirt", "qcow2", "table", "raw", "umass",
+    "elf", "criu", "kdump", "lime", "qemu", "libvirt", "qcow2", "table",
+    "cloud-hypervisor", "firecracker", "raw", "umass",
 )  # fmt: skip
 """`traces.dumps.FORMATS`, spelled again so that help stays fast."""
 

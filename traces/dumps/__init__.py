@@ -13,18 +13,22 @@ from traces.dumps import (
     images,
     kdump,
     late,
+    layers,
     libvirt,
     lime,
+    microvm,
     qcow2,
     raw,
     records,
     sections,
     table,
     umass,
+    xen,
 )
 from traces.dumps.dump import Asked, Dump
 from traces.dumps.mapped_ram import CAPABILITY, MappedRam
 from traces.dumps.migration import Migration
+from traces.dumps.refused import refusal_of
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
 
@@ -45,6 +49,8 @@ class Reader(NamedTuple):
 
 
 def _elf(source: Source, asked: Asked) -> Dump:
+    if xen.is_xen(source.peek()):
+        return xen.XenCore(source, asked.name)
     found = elf.read_elf(source)
     return late.LateCore(found, asked) if found.late else late.known(found, asked)
 
@@ -87,15 +93,38 @@ READERS: Final[Sequence[Reader]] = (
     Reader("table", records.is_table, table.Table),
 )
 
+
+def _cloud_hypervisor(folder: Folder, asked: Asked) -> Dump:
+    return microvm.CloudHypervisor(folder, asked.name)
+
+
+def _firecracker(folder: Folder, asked: Asked) -> Dump:
+    return microvm.Firecracker(folder, asked.name)
+
+
+def _raw(source: Source, asked: Asked) -> Dump:
+    if source.parts:
+        return layers.Layers(source, asked.name)
+    dump = raw.RawMemory(source, asked.name)
+    for reader in READERS:
+        if reader.recognises(source.peek()):
+            told = f"what was read as memory without a header may be of {reader.name}"
+            dump.account.limits.append(f"{told}: it begins so")
+    return dump
+
+
 # What does not tell what it is, and is taken for it at its user's word.
 _AT_WORD: Final[Mapping[str, Callable[[Source, Asked], Dump]]] = {
-    "raw": lambda source, asked: raw.RawMemory(source, asked.name),
+    "raw": _raw,
     "table": table.Table,
     "umass": umass.Umass,
 }
 
+
 FOLDERS: Final[Sequence[FolderReader]] = (
     FolderReader(_CRIU, criu.recognises_folder, _images),
+    FolderReader("cloud-hypervisor", microvm.is_cloud_hypervisor, _cloud_hypervisor),
+    FolderReader("firecracker", microvm.is_firecracker, _firecracker),
 )
 
 _NAMES: Final = [reader.name for reader in READERS] + [r.name for r in FOLDERS]
@@ -140,7 +169,8 @@ def _opened_file(source: Source, asked: Asked, form: str | None) -> Dump:
         what = source.cut or "is empty"
         raise InputError(f"{source.path}: {what}, expected a dump")
     if form is not None and form in _AT_WORD:
-        _require_one_file(source, form)
+        if form != "raw":
+            _require_one_file(source, form)
         return _AT_WORD[form](source, asked)
     if reader := _reader(head, form):
         if not reader.split:
@@ -148,9 +178,12 @@ def _opened_file(source: Source, asked: Asked, form: str | None) -> Dump:
         return reader.open(source, asked)
     if form is not None:
         raise InputError(f"{source.path}: is no {form} dump: begins with {head[:8]!r}")
+    if refusal := refusal_of(head):
+        raise InputError(f"{source.path}: {refusal.what}", hint=refusal.hint or None)
     raise InputError(
         f"{source.path}: begins with {head[:8]!r}, which is no dump known here",
-        hint="memory as it is, without a header, is read with --format raw",
+        hint=f"known are {', '.join(FORMATS)}; memory as it is, without a header, is "
+        "read with --format raw",
     )
 
 

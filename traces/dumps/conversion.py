@@ -93,9 +93,11 @@ class Named(NamedTuple):
 
     def opened(self) -> Source | Folder:
         """Raises InputError where it cannot be read."""
-        return (
-            Folder(self.path) if self.path.is_dir() else Source(self.path, self.parts)
-        )
+        if not self.path.is_dir():
+            return Source(self.path, self.parts)
+        if self.parts:
+            raise InputError(f"{self.path}: a folder is a dump of its own, without +")
+        return Folder(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

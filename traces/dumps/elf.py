@@ -104,7 +104,8 @@ class Elf:
             desc = data[desc_at : desc_at + desc_size]
             self.notes.append(Note(name, kind, desc))
             at = desc_at + (desc_size + 3 & ~3)
-        self.cut |= at < size
+        # Less than the head of another note may be left, to align what follows.
+        self.cut |= len(data) < size or at + 12 <= size
 
     def notes_of(self, kind: int) -> list[bytes]:
         """What the notes of the kernel of that type say."""
@@ -169,7 +170,8 @@ def read_elf(source: Source) -> Elf:
         else:
             elf.late.append((offset, size))
         if elf.cut and offset < first:
-            raise _bad(source, "cut within its notes")
+            # They say whose memory it is: a process's, or a guest's.
+            raise _bad(source, "cut within its notes, or these are damaged")
     return elf
 
 

@@ -124,6 +124,8 @@ class ElfCore:
         self._files = _files(elf)
         self._lost = elf.cut or not self._files.name
         """Whether notes are missing that tell files from other memory."""
+        if elf.cut:
+            self.account.damage = "the notes behind its memory are cut or damaged"
         self._loads = self._sorted(elf.loads)
         self._areas = [self._area(at) for at in range(len(self._loads))]
         self._gcore = bool(

@@ -6,6 +6,7 @@ output is LiME's. The packing is snappy's framing_format.txt.
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ _PARTS: Final = "parts of pages, where ranges begin or end within one"
 _STREAM: Final = b"\xff\x06\x00\x00sNaPpY"
 _MOST_UNPACKED: Final = 1 << 16
 """Bytes of a chunk of snappy's framing, unpacked."""
+_PREAMBLE: Final = 4 + 5
 _PACKED, _STORED, _SKIPPABLE = 0x00, 0x01, 0x80
 
 
@@ -113,7 +115,9 @@ class PhysicalRanges:
         """The page behind the last one, by the headers alone; 0 where ranges are not
         in the order of their addresses."""
         end = 0
-        with Source(self._source.path) as source:
+        # The same file opened anew, also where it has no name of its own.
+        again = Path(f"/proc/self/fd/{self._source.file()}")
+        with Source(again) as source:
             while not isinstance(found := _range(source.read(_HEADER.size)), str):
                 if found.start < end:
                     return 0
@@ -203,6 +207,17 @@ def _broken(stream: Readable) -> str:
     return stream.ended() if isinstance(stream, _Framed) else ""
 
 
+class _Chunk(NamedTuple):
+    """A part of a packed range, of which the first bytes were read."""
+
+    packed: bool
+    head: bytes
+    rest: int
+    """Bytes of it that follow in the file."""
+    size: int
+    """Bytes of memory in it."""
+
+
 class _Framed:
     """The bytes of a range as AVML packs them, unpacked chunk by chunk."""
 
@@ -218,7 +233,7 @@ class _Framed:
         """Fill *view*; how many bytes of it, fewer at the end, or at damage."""
         filled = 0
         while filled < len(view):
-            if not self._pending and not self._next():
+            if not self._pending and not self._unpack(self._chunk()):
                 break
             part = self._pending[: len(view) - filled]
             view[filled : filled + len(part)] = part
@@ -228,14 +243,23 @@ class _Framed:
         return filled
 
     def skip(self, count: int) -> int:
-        """Pass over *count* bytes; how many there were."""
+        """Pass over *count* bytes; how many there were. Unpacks none but the last."""
         passed = 0
-        room = memoryview(bytearray(min(max(count, 0), _MOST_UNPACKED)))
         while passed < count:
-            got = self.read_into(room[: count - passed])
-            if not got:
+            part = min(len(self._pending), count - passed)
+            self._pending = self._pending[part:]
+            passed += part
+            if passed == count or (chunk := self._chunk()) is None:
                 break
-            passed += got
+            if chunk.size > count - passed:
+                if not self._unpack(chunk):
+                    break
+                continue
+            if self._source.skip(chunk.rest) < chunk.rest:
+                self._whole = False
+                break
+            passed += chunk.size
+        self.at += passed
         return passed
 
     def ended(self) -> str:
@@ -246,37 +270,46 @@ class _Framed:
             return "a range does not end where it says"
         return ""
 
-    def _next(self) -> bool:
-        """Unpack the next chunk; whether there was one."""
+    def _chunk(self) -> _Chunk | None:
+        """The next chunk that holds memory; None at the end, or at damage."""
         while self._whole:
             head = self._source.read(4)
             size = int.from_bytes(head[1:], "little")
-            data = self._source.read(size) if len(head) == 4 else b""
-            if len(head) < 4 or len(data) < size:
+            if len(head) < 4 or _STORED < head[0] < _SKIPPABLE:
                 break
-            if head[0] in (_PACKED, _STORED):
-                unpacked = self._unpacked(data) if head[0] == _PACKED else data[4:]
-                if unpacked is None or not 0 < len(unpacked) <= _MOST_UNPACKED:
-                    break
-                self._pending = memoryview(unpacked)
-                return True
-            if head[0] < _SKIPPABLE:
+            if head[0] >= _SKIPPABLE:
+                self._source.skip(size)
+                continue
+            # A checksum, and where it is packed how much there is in it.
+            first = self._source.read(min(size, _PREAMBLE))
+            packed = head[0] == _PACKED
+            unpacked = _varint(first[4:]) if packed else size - 4
+            if not 0 < unpacked <= _MOST_UNPACKED:
                 break
+            return _Chunk(packed, first, size - len(first), unpacked)
         self._whole = False
-        return False
+        return None
 
-    def _unpacked(self, data: bytes) -> bytes | None:
-        """The bytes of a packed chunk, behind its checksum; None for a damaged one."""
-        size = shift = 0
-        for byte in data[4:9]:
-            size |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        if size > _MOST_UNPACKED:
-            return None
+    def _unpack(self, chunk: _Chunk | None) -> bool:
+        """Make the bytes of *chunk* the next ones; whether it is one, and whole."""
+        if chunk is None:
+            return False
+        data = (chunk.head + self._source.read(chunk.rest))[4:]
         try:
-            found: bytes = self._codec.decompress(data[4:], size, asbytes=True)
+            if chunk.packed:
+                data = self._codec.decompress(data, chunk.size, asbytes=True)
         except (OSError, ValueError):
-            return None
-        return found
+            data = b""
+        self._whole = len(data) == chunk.size
+        self._pending = memoryview(data if self._whole else b"")
+        return self._whole
+
+
+def _varint(data: bytes) -> int:
+    """The number that *data* begins with, seven bits a byte."""
+    number = 0
+    for place, byte in enumerate(data):
+        number |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            break
+    return number

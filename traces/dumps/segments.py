@@ -92,7 +92,7 @@ class Segments:
         if stream is None:
             self._look(holes)
         else:
-            account.damage = elf.source.cut
+            account.damage = elf.source.cut or account.damage
             self._find(stream)
 
     def present(self, at: int) -> int:

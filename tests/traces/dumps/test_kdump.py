@@ -287,7 +287,9 @@ def test_parts_that_do_not_belong_together(tmp_path: Path) -> None:
 
 
 def test_other_dumps_are_of_one_file(tmp_path: Path) -> None:
-    one = One(Named.parse(f"{__file__}+{__file__}"), Settings(form="raw"))
+    path = tmp_path / "capture"
+    path.write_bytes(b"EMiL" + bytes(28))
+    one = One(Named.parse(f"{path}+{path}"), Settings())
     with pytest.raises(InputError, match="joined with"):
         list(one.write(tmp_path / "trace"))
 

@@ -1,6 +1,7 @@
 """LiME and AVML, made by the test from their specifications."""
 
 import gzip
+import tarfile
 import zlib
 
 import pytest
@@ -45,6 +46,14 @@ def test_pages_stand_at_their_physical_addresses(tmp_path, form, pack):
     assert seen.adds_up()
     assert seen.trace.mappings["pages"].to_list() == [(1 << 20) + 1]
     assert seen.trace.processes["vm"].to_list() == ["memory"]
+
+
+def test_a_capture_in_an_archive(tmp_path, make):
+    (tmp_path / "memory.lime").write_bytes(make(RANGES).bytes())
+    with tarfile.open(tmp_path / "archive.tar", "w") as archive:
+        archive.add(tmp_path / "memory.lime", "memory.lime")
+    (tmp_path / "memory.lime").unlink()
+    assert converted(tmp_path, tmp_path / "archive.tar").digests == EXPECTED
 
 
 def test_a_zlib_stream_of_a_small_window_as_the_kernel_writes_it(tmp_path):

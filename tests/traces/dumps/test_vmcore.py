@@ -120,6 +120,14 @@ def test_virtualbox_leaves_the_version_at_zero(tmp_path):
     assert converted(tmp_path, path).digests == {0: digest(page(1))}
 
 
+def test_ram_may_reach_beyond_three_gigabytes(tmp_path, written):
+    edge = 0xC000_0000
+    segments = [ram(edge - PAGE, page(1), page(2)), ram(edge + 9 * PAGE, page(3))]
+    seen = converted(tmp_path, written(core(segments, NOTES)))
+    first = edge // PAGE - 1
+    assert seen.digests == {first: digest(page(1)), first + 1: digest(page(2))}
+
+
 def test_a_guest_cut_anywhere(tmp_path):
     image = core([ram(0, page(1), page(0)), ram(4 * GIB, page(3), page(1))], NOTES)
     whole = image.bytes()
