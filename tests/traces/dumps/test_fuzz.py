@@ -43,8 +43,17 @@ class Read(NamedTuple):
     account: Account
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Digests in both ways, as the compiler takes memory and time of its own."""
+    for packing, pack in PACKERS.items():
+        path = tmp_path_factory.mktemp("compiled") / packing
+        path.write_bytes(pack(example("core")[1]))
+        assert read(path, None)
+
+
 @pytest.fixture(autouse=True)
-def limits() -> Iterator[None]:
+def limits(compiled: None) -> Iterator[None]:  # noqa: ARG001
     """So much memory more than now, and so long."""
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before = resource.getrlimit(resource.RLIMIT_AS)
