@@ -18,7 +18,7 @@ from analyzer.policy import MergePolicy, Uncertain
 from analyzer.uncertain import Found, UncertainRows, untouched
 from traces.errors import InputError, NotComparableError
 from traces.schema import UNCERTAIN, UNKNOWN, PageFlag
-from traces.trace import RUNS, Columns, Trace, run_starts
+from traces.trace import RUNS, Columns, Trace, joined, run_starts
 
 ENGINE_COLUMNS = ("mapping", "vpn", "digest", "frame", "folio", "nid", "flags")
 
@@ -109,22 +109,6 @@ def open_traces(paths: Sequence[Path]) -> list[Trace]:
                     hint="capture both with the same --seed",
                 )
     return traces
-
-
-def joined(traces: Sequence[Trace]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The processes and mappings of all *traces*, numbered through."""
-    processes, mappings = [], []
-    process = mapping = 0
-    for trace in traces:
-        processes.append(trace.processes.with_columns(pl.col("process") + process))
-        mappings.append(
-            trace.mappings.with_columns(
-                pl.col("process") + process, pl.col("mapping") + mapping
-            )
-        )
-        process += trace.processes.height
-        mapping += trace.mappings.height
-    return pl.concat(processes), pl.concat(mappings)
 
 
 def sized(

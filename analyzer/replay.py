@@ -33,7 +33,6 @@ from analyzer.engine.totals import (
 from analyzer.host import (
     Host,
     captured_vpns,
-    joined,
     load,
     load_digests,
     open_traces,
@@ -51,7 +50,7 @@ from analyzer.timeline import Timeline
 from analyzer.totals import counters_of
 from traces.errors import NotComparableError
 from traces.schema import UNKNOWN
-from traces.trace import Trace
+from traces.trace import Trace, joined
 
 _SETTLED_AFTER = 2
 """Scans that processed every unmerged page and changed nothing, before it is over."""

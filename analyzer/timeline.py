@@ -19,7 +19,7 @@ from analyzer.engine import slots, totals
 from analyzer.engine.numbering import Numbering
 from analyzer.engine.place import place_frames
 from analyzer.families import SupposedFrames, sharers
-from analyzer.host import ENGINE_COLUMNS, Host, joined, joined_chunks, sized
+from analyzer.host import ENGINE_COLUMNS, Host, joined_chunks, sized
 from analyzer.knobs import KsmKnobs
 from analyzer.machine import Machine
 from analyzer.outcome import Outcome
@@ -29,7 +29,7 @@ from analyzer.profile import Profile
 from analyzer.result import End, Pass, Stage
 from analyzer.uncertain import Sighted
 from traces.schema import UNKNOWN, PageFlag
-from traces.trace import Columns, Trace, run_starts
+from traces.trace import Columns, Trace, joined, run_starts
 
 _VPN_BITS = 45
 """A page number of five-level paging; with a process number it makes one key."""

@@ -232,6 +232,22 @@ class Trace:
             )
 
 
+def joined(traces: Sequence[Trace]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The processes and mappings of all *traces*, numbered through."""
+    processes, mappings = [], []
+    process = mapping = 0
+    for trace in traces:
+        processes.append(trace.processes.with_columns(pl.col("process") + process))
+        mappings.append(
+            trace.mappings.with_columns(
+                pl.col("process") + process, pl.col("mapping") + mapping
+            )
+        )
+        process += trace.processes.height
+        mapping += trace.mappings.height
+    return pl.concat(processes), pl.concat(mappings)
+
+
 def _spans(metadata: pq.FileMetaData, epochs: int) -> npt.NDArray[np.int32]:
     """First and last epoch of every row group, by its statistics; where there are none,
     all epochs."""

@@ -7,12 +7,12 @@ from builders import Proc, trace_file
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.host import joined, sized
+from analyzer.host import sized
 from analyzer.policy import MergePolicy, Offer, Uncertain
 from analyzer.replay import run
 from traces.errors import UsageError
 from traces.schema import MAPPINGS, PROCESSES
-from traces.trace import Trace
+from traces.trace import Trace, joined
 
 QUOTED, BACKSLASHED = r"""[\\"'*\[]""", r"\\\g<0>"
 

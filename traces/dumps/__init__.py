@@ -6,30 +6,18 @@ A reader is known by what a file holds, never by what it is called.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from traces.dumps import (
-    archive,
-    criu,
-    elf,
-    images,
-    kdump,
-    late,
-    layers,
-    libvirt,
-    lime,
-    microvm,
-    qcow2,
-    raw,
-    records,
-    sections,
-    table,
-    umass,
-    xen,
-)
+from traces.dumps import archive
+from traces.dumps.cores import elf, late, xen
+from traces.dumps.criu import checkpoint, images
 from traces.dumps.dump import Asked, Dump
-from traces.dumps.mapped_ram import CAPABILITY, MappedRam
-from traces.dumps.migration import Migration
+from traces.dumps.kdump import memory
+from traces.dumps.physical import layers, lime, microvm, raw
+from traces.dumps.qemu import libvirt, qcow2, sections
+from traces.dumps.qemu.mapped_ram import CAPABILITY, MappedRam
+from traces.dumps.qemu.migration import Migration
 from traces.dumps.refused import refusal_of
 from traces.dumps.source import Folder, Source
+from traces.dumps.tables import records, table, umass
 from traces.errors import InputError
 
 _CRIU: Final = "criu"
@@ -67,11 +55,11 @@ def _migration(source: Source, asked: Asked) -> Dump:
 
 
 def _image(source: Source, _: Asked) -> Dump:
-    raise criu.refused(source)
+    raise checkpoint.refused(source)
 
 
 def _images(folder: Folder, _: Asked) -> Dump:
-    return criu.open_folder(folder)
+    return checkpoint.open_folder(folder)
 
 
 class FolderReader(NamedTuple):
@@ -84,8 +72,8 @@ class FolderReader(NamedTuple):
 
 READERS: Final[Sequence[Reader]] = (
     Reader("elf", elf.is_core, _elf),
-    Reader(_CRIU, criu.is_single, _image),
-    Reader("kdump", kdump.is_kdump, kdump.opened, split=True),
+    Reader(_CRIU, checkpoint.is_single, _image),
+    Reader("kdump", memory.is_kdump, memory.opened, split=True),
     Reader("lime", lime.is_lime, _lime),
     Reader("qemu", sections.is_stream, _migration),
     Reader("libvirt", libvirt.is_save, libvirt.open_save),
@@ -122,7 +110,7 @@ _AT_WORD: Final[Mapping[str, Callable[[Source, Asked], Dump]]] = {
 
 
 FOLDERS: Final[Sequence[FolderReader]] = (
-    FolderReader(_CRIU, criu.recognises_folder, _images),
+    FolderReader(_CRIU, checkpoint.recognises_folder, _images),
     FolderReader("cloud-hypervisor", microvm.is_cloud_hypervisor, _cloud_hypervisor),
     FolderReader("firecracker", microvm.is_firecracker, _firecracker),
 )
@@ -217,7 +205,7 @@ def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
         of_criu = images.is_image(member.name) or head.startswith(images.MAGICS)
         of_criu = of_criu and form in (None, _CRIU)
         if of_criu and found is None:
-            return criu.open_archive(tar, kept, member)
+            return checkpoint.open_archive(tar, kept, member)
         if of_criu or (head and (form in _AT_WORD or _reader(head, form))):
             if found is not None:
                 raise InputError(

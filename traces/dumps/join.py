@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from traces.errors import InputError, NotComparableError
 from traces.schema import UNKNOWN, Facts, Pages
-from traces.trace import Trace
+from traces.trace import Trace, joined
 from traces.writer import TraceWriter
 
 
@@ -30,7 +29,7 @@ def join(parts: Sequence[Path], path: Path, dumps: Sequence[Path]) -> None:
     _check_alike([trace.facts for trace in traces], dumps)
     with TraceWriter(path) as writer:
         writer.begin_epoch(0)
-        processes, mappings = _numbered(traces)
+        processes, mappings = joined(traces)
         writer.announce(processes.to_dicts(), mappings.to_dicts())
         mapping = frame = 0
         for trace in traces:
@@ -56,20 +55,6 @@ def _check_alike(facts: Sequence[Facts], dumps: Sequence[Path]) -> None:
                     hint="of tables of one hash, --map digest=md5 or --zero-digest "
                     "tells which it is",
                 )
-
-
-def _numbered(traces: Sequence[Trace]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    processes, mappings, process, mapping = [], [], 0, 0
-    for trace in traces:
-        processes.append(trace.processes.with_columns(pl.col("process") + process))
-        mappings.append(
-            trace.mappings.with_columns(
-                pl.col("process") + process, pl.col("mapping") + mapping
-            )
-        )
-        process += trace.processes.height
-        mapping += trace.mappings.height
-    return pl.concat(processes), pl.concat(mappings)
 
 
 def _moved(chunk: dict[str, Any], mapping: int, frame: int) -> Pages:

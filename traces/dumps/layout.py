@@ -19,7 +19,7 @@ _LEAST_DIGITS, _MOST_DIGITS = 8, 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How to read a table of pages (`traces.dumps.table`), or traces of UMass."""
+    """How to read a table of pages (`tables.table`), or traces of UMass."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     """One of `COLUMNS` → what it is called in the table, where that is different."""

@@ -30,7 +30,7 @@ from kdump_files import (
 
 from traces.dumps.conversion import Converted, Named, One, Settings
 from traces.dumps.dump import Account
-from traces.dumps.flattened import image_of
+from traces.dumps.kdump.flattened import image_of
 from traces.dumps.source import Source
 from traces.errors import InputError, KsmAnalyzeError
 from traces.schema import PageFlag
@@ -175,8 +175,8 @@ def test_what_the_header_names(tmp_path: Path) -> None:
 
 def test_many_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are read, unpacked or looked at in one piece."""
-    monkeypatch.setattr("traces.dumps.kdump.BATCH_PAGES", 100)
-    monkeypatch.setattr("traces.dumps.diskdump._PIECE", 1000)
+    monkeypatch.setattr("traces.dumps.kdump.memory.BATCH_PAGES", 100)
+    monkeypatch.setattr("traces.dumps.kdump.diskdump._PIECE", 1000)
     few = [*TEXT, ZERO, NOISE.bytes(PAGE)]
     frames = np.sort(NOISE.choice(1 << 16, 1000, replace=False)).tolist()
     pages = {frame: few[frame % 8] for frame in frames}

@@ -5,7 +5,7 @@ from criu_images import message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traces.dumps.protobuf import Malformed, Message
+from traces.dumps.criu.protobuf import Malformed, Message
 
 
 def test_the_documentation_s_own_examples() -> None:

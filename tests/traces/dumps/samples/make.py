@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from traces.capture import procfs
 from traces.capture.live import Capture, Settings
-from traces.dumps.elf import EXECUTE, read_elf
+from traces.dumps.cores.elf import EXECUTE, read_elf
 from traces.dumps.extents import extents_of
 from traces.dumps.source import Source
 from traces.trace import Trace

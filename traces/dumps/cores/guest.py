@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from traces.dumps.cores.elf import Elf, Loads
+from traces.dumps.cores.segments import Segments, Stream
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
-from traces.dumps.elf import Elf, Loads
-from traces.dumps.segments import Segments, Stream
 from traces.schema import PAGE_SIZE, Pages
 
 NOTES: Final = (b"QEMU", b"VMCOREINFO", b"VBCORE")

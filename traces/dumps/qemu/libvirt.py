@@ -9,9 +9,9 @@ import struct
 from typing import Final, NamedTuple
 
 from traces.dumps.dump import Asked, Dump
-from traces.dumps.mapped_ram import MappedRam
-from traces.dumps.migration import Migration
-from traces.dumps.sections import ANOTHER_WAY, is_stream
+from traces.dumps.qemu.mapped_ram import MappedRam
+from traces.dumps.qemu.migration import Migration
+from traces.dumps.qemu.sections import ANOTHER_WAY, is_stream
 from traces.dumps.source import Source
 from traces.errors import InputError
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import Asked, Dumped
-from traces.dumps.migration import Migration
+from traces.dumps.qemu.migration import Migration
 from traces.dumps.source import Source
 from traces.errors import InputError
 from traces.schema import Pages

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from traces.dumps.digesting import Digested, Digester
-from traces.dumps.flattened import Image
+from traces.dumps.kdump.flattened import Image
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE
 

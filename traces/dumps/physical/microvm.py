@@ -14,7 +14,7 @@ import numpy as np
 
 from traces.dumps.digesting import BATCH_PAGES, Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
-from traces.dumps.raw import RawMemory
+from traces.dumps.physical.raw import RawMemory
 from traces.dumps.refused import VMSTATE
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError

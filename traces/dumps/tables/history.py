@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from traces.dumps.digesting import BATCH_PAGES
-from traces.dumps.fields import ANON_UNKNOWN, PRESENCE_UNKNOWN, Group, Rows
+from traces.dumps.tables.fields import ANON_UNKNOWN, PRESENCE_UNKNOWN, Group, Rows
 from traces.page import PAGE_SIZE
 from traces.schema import UNKNOWN, PageFlag, Pages
 

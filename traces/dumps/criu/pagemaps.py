@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from traces.dumps.criu.images import MAGICS, ImageFolder, PagesFile
+from traces.dumps.criu.protobuf import Malformed
 from traces.dumps.extents import ranges
-from traces.dumps.images import MAGICS, ImageFolder, PagesFile
-from traces.dumps.protobuf import Malformed
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE
 

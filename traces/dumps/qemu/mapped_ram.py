@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from traces.dumps import sections
 from traces.dumps.digesting import BATCH_PAGES, Digested, Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest
 from traces.dumps.extents import runs
-from traces.dumps.ram_blocks import (
+from traces.dumps.qemu import sections
+from traces.dumps.qemu.ram_blocks import (
     IGNORE_SHARED,
     Block,
     count_blocks,
@@ -24,8 +24,8 @@ from traces.dumps.ram_blocks import (
     read_blocks,
     rows,
 )
+from traces.dumps.qemu.stream import EndedError, FileBytes, Stream
 from traces.dumps.source import Source
-from traces.dumps.stream import EndedError, FileBytes, Stream
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages
 

@@ -19,7 +19,9 @@ from traces.dumps.dump import (
     Step,
     no_pages,
 )
-from traces.dumps.fields import (
+from traces.dumps.hashes import Hash, Hashing
+from traces.dumps.source import Source
+from traces.dumps.tables.fields import (
     MOST_BAD,
     PRESENCE_UNKNOWN,
     SAID_FILLED,
@@ -28,10 +30,8 @@ from traces.dumps.fields import (
     Fields,
     Rows,
 )
-from traces.dumps.hashes import Hash, Hashing
-from traces.dumps.history import History, ToldTwiceError, history
-from traces.dumps.records import opened_records
-from traces.dumps.source import Source
+from traces.dumps.tables.history import History, ToldTwiceError, history
+from traces.dumps.tables.records import opened_records
 from traces.errors import InputError
 from traces.page import PAGE_SIZE
 

@@ -5,12 +5,12 @@ Only once all was read is it known what they are.
 
 from collections.abc import Iterator
 
+from traces.dumps.cores.elf import Elf
+from traces.dumps.cores.guest import NOTES, VmCore
+from traces.dumps.cores.process import ElfCore
+from traces.dumps.cores.segments import Stream
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import Account, Asked, Dump, Step
-from traces.dumps.elf import Elf
-from traces.dumps.elfcore import ElfCore
-from traces.dumps.segments import Stream
-from traces.dumps.vmcore import NOTES, VmCore
 
 
 class LateCore:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from traces.dumps.flattened import Image
+from traces.dumps.kdump.flattened import Image
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE
 

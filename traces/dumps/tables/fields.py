@@ -12,7 +12,7 @@ import polars as pl
 
 from traces.dumps import hashes
 from traces.dumps.layout import digits_of
-from traces.dumps.records import Batch
+from traces.dumps.tables.records import Batch
 from traces.page import PAGE_SIZE
 
 MOST_BAD: Final = 10

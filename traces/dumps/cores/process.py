@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from traces.dumps.cores.elf import EXECUTE, READ, WRITE, Elf, Loads
+from traces.dumps.cores.segments import Segments, Stream
 from traces.dumps.digesting import Digester
 from traces.dumps.dump import Account, Dumped, page_rows
-from traces.dumps.elf import EXECUTE, READ, WRITE, Elf, Loads
-from traces.dumps.segments import Segments, Stream
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, UNKNOWN, Pages
 

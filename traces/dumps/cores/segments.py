@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from traces.dumps.cores.elf import Elf, Loads
 from traces.dumps.digesting import BATCH_PAGES, Digested, Digester, joined
 from traces.dumps.dump import Account
-from traces.dumps.elf import Elf, Loads
 from traces.dumps.extents import extents_of, runs
 from traces.schema import PAGE_SIZE
 

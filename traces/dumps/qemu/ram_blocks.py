@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from traces.dumps.digesting import Digested
 from traces.dumps.dump import Account, page_rows, ram
-from traces.dumps.stream import Stream
+from traces.dumps.qemu.stream import Stream
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages
 

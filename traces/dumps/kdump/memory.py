@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from traces.dumps.digesting import BATCH_PAGES, Digested, Digester
-from traces.dumps.diskdump import (
+from traces.dumps.dump import UNTOUCHED, Account, Asked, Dumped, guest, page_rows, ram
+from traces.dumps.kdump.diskdump import (
     ENTRY,
     SIGNATURE,
     Header,
@@ -26,9 +27,8 @@ from traces.dumps.diskdump import (
     pieces,
     read_header,
 )
-from traces.dumps.dump import UNTOUCHED, Account, Asked, Dumped, guest, page_rows, ram
-from traces.dumps.flattened import Image, image_of, is_flattened
-from traces.dumps.packed import Unpacker
+from traces.dumps.kdump.flattened import Image, image_of, is_flattened
+from traces.dumps.kdump.packed import Unpacker
 from traces.dumps.source import Source
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages

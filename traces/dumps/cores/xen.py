@@ -12,9 +12,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from traces.dumps.cores.elf import is_core
 from traces.dumps.digesting import BATCH_PAGES, Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
-from traces.dumps.elf import is_core
 from traces.dumps.extents import runs
 from traces.dumps.source import Source
 from traces.errors import InputError

@@ -15,11 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from traces.dumps.archive import Archive, Member
-from traces.dumps.container import Container, container
-from traces.dumps.digesting import BATCH_PAGES, Digested, Digester
-from traces.dumps.dump import Account, Dumped, page_rows
-from traces.dumps.extents import ranges
-from traces.dumps.images import (
+from traces.dumps.criu.container import Container, container
+from traces.dumps.criu.images import (
     CHECKPOINT,
     CONFIG,
     MAGICS,
@@ -32,7 +29,7 @@ from traces.dumps.images import (
     Unpacked,
     is_image,
 )
-from traces.dumps.pagemaps import (
+from traces.dumps.criu.pagemaps import (
     Pagemap,
     Places,
     framed,
@@ -40,7 +37,10 @@ from traces.dumps.pagemaps import (
     overlaps,
     pages_listed,
 )
-from traces.dumps.protobuf import Malformed, Message
+from traces.dumps.criu.protobuf import Malformed, Message
+from traces.dumps.digesting import BATCH_PAGES, Digested, Digester
+from traces.dumps.dump import Account, Dumped, page_rows
+from traces.dumps.extents import ranges
 from traces.dumps.source import Folder, Source
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, UNKNOWN, Pages

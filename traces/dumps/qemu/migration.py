@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from traces.dumps import sections
 from traces.dumps.digesting import Digested, Digester
 from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest
-from traces.dumps.mapped_ram import CAPABILITY as MAPPED_RAM
-from traces.dumps.ram_blocks import (
+from traces.dumps.qemu import sections
+from traces.dumps.qemu.mapped_ram import CAPABILITY as MAPPED_RAM
+from traces.dumps.qemu.ram_blocks import (
     IGNORE_SHARED,
     SIZES,
     Block,
@@ -23,9 +23,9 @@ from traces.dumps.ram_blocks import (
     read_blocks,
     rows,
 )
-from traces.dumps.sent import Sent
+from traces.dumps.qemu.sent import Sent
+from traces.dumps.qemu.stream import Bytes, EndedError, Records, Stream
 from traces.dumps.source import Source
-from traces.dumps.stream import Bytes, EndedError, Records, Stream
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from traces.dumps.stream import EndedError, HeadBytes, Stream
+from traces.dumps.qemu.stream import EndedError, HeadBytes, Stream
 from traces.errors import InputError
 from traces.page import PAGE_SIZE
 

@@ -1,0 +1,1 @@
+"""ELF cores: of processes, and of guests."""

@@ -1,0 +1,1 @@
+"""CRIU's checkpoints of processes."""

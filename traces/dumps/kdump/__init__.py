@@ -1,0 +1,1 @@
+"""kdump-compressed memory of machines."""

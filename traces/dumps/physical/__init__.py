@@ -1,0 +1,1 @@
+"""Physical memory: as it is, in ranges, in layers."""

@@ -1,0 +1,1 @@
+"""What QEMU and libvirt save of guests by themselves."""

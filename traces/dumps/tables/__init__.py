@@ -1,0 +1,1 @@
+"""Page digests that others computed."""
