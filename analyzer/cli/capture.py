@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from analyzer.cli import series
+from analyzer.cli.options import LABELS, seed_of, seed_options
 from analyzer.cli.series import Duration
 from analyzer.cli.signals import ending_on_signals
 from traces.errors import UsageError
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-LABELS: Final = (
-    "auto", "unit", "container", "pod", "vm", "cgroup", "comm", "user", "exe",
-)  # fmt: skip
-"""`traces.workload.LABELS`, spelled again so that help stays fast."""
 
 _MOST_THREADS: Final = 4
 _SELECTORS: Final = (
@@ -100,17 +96,7 @@ def _selectors(command: _Command) -> _Command:
     metavar="SECONDS",
     help="Let a process go after so long, whether it is read or not.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**64 - 1),
-    metavar="N",
-    help="Seed of the digests; only captures of one seed can be joined.  [default: 0]",
-)
-@click.option(
-    "--private",
-    is_flag=True,
-    help="A random seed, known to nobody, and no command lines.",
-)
+@seed_options
 @click.option(
     "--threads",
     type=click.IntRange(1, 64),
@@ -171,8 +157,7 @@ def command(
         )
     if output is None and not dry_run:
         raise UsageError("where to? give -o FILE", "or --dry-run to only look")
-    if options["private"] and options["seed"] is not None:
-        raise UsageError("--private draws a seed of its own: leave out --seed")
+    options["seed"] = seed_of(options)
 
     from analyzer.cli.output import check_writable
     from traces.capture import priority as cpu
@@ -219,11 +204,9 @@ def _capture(
 ) -> int:
     from traces.capture.live import Capture, Settings
 
-    private = options["private"]
-    seed = secrets.randbits(64) if private else options["seed"] or 0
     settings = Settings(
-        seed=seed,
-        private=private,
+        seed=options["seed"],
+        private=options["private"],
         label_by=options["label_by"],
         threads=threads,
         freeze=options["freeze"],

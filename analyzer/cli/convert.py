@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analyzer.cli.capture import LABELS
+from analyzer.cli.options import LABELS, seed_of, seed_options
 from analyzer.cli.signals import ending_on_signals
 from traces.errors import UsageError
 
@@ -93,17 +92,7 @@ FORMATS: Final = (
 @click.option(
     "--strict", is_flag=True, help="Refuse a truncated dump, instead of what is left."
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**64 - 1),
-    metavar="N",
-    help="Seed of the digests; only traces of one seed can be joined.  [default: 0]",
-)
-@click.option(
-    "--private",
-    is_flag=True,
-    help="A random seed, known to nobody, and no command lines.",
-)
+@seed_options
 @click.option(
     "--jobs",
     type=click.IntRange(1, 1024),
@@ -129,8 +118,7 @@ def command(
     No page content is stored. What a dump cannot tell, such as a page of zeros from
     one that was never touched, is said, and marked in the trace.
     """
-    if options["private"] and options["seed"] is not None:
-        raise UsageError("--private draws a seed of its own: leave out --seed")
+    seed = seed_of(options)
     form = _form(form, options)
 
     from analyzer.cli.output import check_writable
@@ -139,11 +127,9 @@ def command(
 
     dumps = [Named.parse(text) for text in sources]
     check_writable(output, *(path for dump in dumps for path in dump.paths))
-    private = options.pop("private")
-    seed = secrets.randbits(64) if private else options.pop("seed") or 0
     settings = Settings(
         seed=seed,
-        private=private,
+        private=options["private"],
         label_by=options["label_by"],
         form=form,
         strict=options["strict"],

@@ -1,5 +1,6 @@
 """Options that several commands share, those of ksmd made from `KsmKnobs`."""
 
+import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -42,6 +43,11 @@ TABLES: Final = ("workload", "process", "mapping", "kind", "content", "pass")
 
 CONTENTS: Final = 20
 """Rows of contents a result keeps unless more are asked for."""
+
+LABELS: Final = (
+    "auto", "unit", "container", "pod", "vm", "cgroup", "comm", "user", "exe",
+)  # fmt: skip
+"""`traces.workload.LABELS`, spelled again so that help stays fast."""
 
 PATH: Final = click.Path(path_type=Path)
 """Any path: a missing file is an input error, not one of usage."""
@@ -285,3 +291,32 @@ def output_options(*formats: str) -> Callable[[_Command], _Command]:
         return command
 
     return add
+
+
+def seed_options(command: _Command) -> _Command:
+    """Add `--seed` and `--private`; `seed_of` reads them."""
+    for option in (
+        click.option(
+            "--private",
+            is_flag=True,
+            help="A random seed, known to nobody, and no command lines.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**64 - 1),
+            metavar="N",
+            help="Seed of the digests; only traces of one seed can be joined.  "
+            "[default: 0]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def seed_of(options: Mapping[str, Any]) -> int:
+    """The seed asked for. Raises UsageError for one that would not be private."""
+    if not options["private"]:
+        return int(options["seed"] or 0)
+    if options["seed"] is not None:
+        raise UsageError("--private draws a seed of its own: leave out --seed")
+    return secrets.randbits(64)

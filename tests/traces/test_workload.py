@@ -108,6 +108,6 @@ def test_labels_can_be_chosen():
 
 
 def test_the_command_line_offers_the_same_labels():
-    from analyzer.cli import capture
+    from analyzer.cli import options
 
-    assert capture.LABELS == workload.LABELS
+    assert options.LABELS == workload.LABELS
