@@ -1,6 +1,7 @@
 """Converting dumps, beside reading them and doing nothing more."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ import pyarrow as pa
 import pytest
 import xxhash
 from bench.measure import ROOT, Ledger
+from core_files import Notes, Segment, core
+from criu_images import Dump, Task, Vma
+from dumping import PAGE
 
 from traces.dumps.conversion import Conversion, Named, Settings
 
@@ -84,6 +88,42 @@ def test_raw_memory_against_bare_hashing(
     ours = took["ksm-analyze convert"]
     ledger.at_least("raw → trace, one core", size / ours.median("cpu"), 3, "GB/s")
     ledger.context("convert / read and xxhash", ours.ratio(took["read and xxhash"]))
+
+
+def test_a_kernel_core_against_bare_hashing(
+    memory: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    pages = memory.stat().st_size // PAGE
+    notes = Notes().prstatus().prpsinfo(7, "prog", "prog").auxv(PAGESZ=PAGE)
+    notes = notes.files((0x400000, 0x401000, b"/usr/bin/prog"))
+    there, absent = Segment(1 << 32, [None] * pages), Segment(1 << 40, [None] * 4096)
+    path = core([there, absent], notes).write(tmp_path / "core")
+    with path.open("r+b") as file, memory.open("rb") as source:
+        file.seek(path.stat().st_size - (pages + 4096) * PAGE)
+        shutil.copyfileobj(source, file, 1 << 20)
+    target = tmp_path / "core.parquet"
+    took = ledger.race("a core of 1 GiB", {"convert": converting(path, target, None)})
+    assert pl.scan_parquet(target).select(pl.len()).collect().item() == pages
+    size = memory.stat().st_size / 1e9
+    speed = size / took["convert"].median("cpu")
+    ledger.at_least("kernel core → trace, one core", speed, 3, "GB/s")
+
+
+def test_criu_images_against_bare_hashing(
+    memory: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    pages = memory.stat().st_size // PAGE
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, data in Dump([Task(7, [Vma(16, "Z" * pages)])]).images().items():
+        if name != "pages-1.img":
+            (folder / name).write_bytes(data)
+    os.link(memory, folder / "pages-1.img")
+    target = tmp_path / "criu.parquet"
+    took = ledger.race("1 GiB of CRIU", {"convert": converting(folder, target, None)})
+    assert pl.scan_parquet(target).select(pl.len()).collect().item() == pages
+    speed = memory.stat().st_size / 1e9 / took["convert"].median("cpu")
+    ledger.at_least("CRIU → trace, one core", speed, 1.5, "GB/s")
 
 
 def test_compressed_memory_against_decompression(
