@@ -2,6 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What drives this machine's ksmd, has a terminal or measures runs by itself; and first,
+# so that most of the engine is compiled once before several processes need it.
+ALONE := tests/bench tests/kernel tests/tui/live tests/tui/terminal
+# The others: a worker for each core, which is given file after file in their order.
+BESIDE := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check bench pictures clean
 
@@ -9,7 +14,8 @@ demo: $(VENV)/installed
 	$(BIN)/ksm-analyze replay
 
 test: $(VENV)/installed-dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest $(ALONE:%=--ignore=%) $(BESIDE)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -161,6 +161,11 @@ class Session:
                 self.a = self.b
             self.b = b
 
+    def can_be_b(self, variant: Variant) -> bool:
+        """Whether *variant* can be made B: of A, B takes the place, and without a
+        result there it would leave nothing to look at."""
+        return variant is not self.a or bool(self.b and self.b.result is not None)
+
     def variant_of(self, settings: Settings) -> Variant | None:
         """The replay of A's captures by *settings*, done or on its way."""
         given_up = Progress.FAILED, Progress.CANCELLED

@@ -194,6 +194,41 @@ def test_replays_are_listed_cancelled_and_begun_again(demo):
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("key", ["enter", "b"])
+def test_a_stays_a_until_b_has_a_result(demo, key):
+    """Or there would be nothing left to look at."""
+
+    async def run() -> None:
+        async with seen(demo, job=Held) as pilot:
+            app = pilot.app
+            await app.go("what_if")
+            grid = app.view.query_one("#wi-variants", Grid)
+            a = app.session.a
+
+            async def make_a_the_other() -> None:
+                grid.focus()
+                grid.select(a)
+                await pilot.press(key)
+                await pilot.pause()
+
+            await make_a_the_other()
+            assert (app.session.a, app.session.b) == (a, None)
+            await app.go("what_if")
+            app.view.main().focus()
+            await pilot.press("right", "f5")
+            b = app.session.b
+            await until(pilot, lambda: b.scans)
+            await make_a_the_other()
+            assert (app.session.a, app.session.b) == (a, b)
+            assert any("B has no result yet" in line for line in told(app))
+            app.tasks.current.job.let_go.set()
+            await until(pilot, lambda: b.progress is Progress.DONE)
+            await make_a_the_other()
+            assert (app.session.a, app.session.b) == (b, a)
+
+    asyncio.run(run())
+
+
 def test_a_failed_replay_is_told_in_its_row_and_the_log(demo):
     async def run() -> None:
         async with seen(demo) as pilot:

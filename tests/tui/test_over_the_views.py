@@ -2,26 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
+from flights import Flight, seen
 from textual.pilot import Pilot
 
 from tui.app import KsmApp
 from tui.views.process import Process
 
-TRACE = Path(__file__).parents[2] / "traces" / "demo.parquet"
 
-
-def in_a_process(then: Callable[[KsmApp, Pilot[int]], Awaitable[None]]) -> None:
+def in_a_process(
+    demo: Flight, then: Callable[[KsmApp, Pilot[int]], Awaitable[None]]
+) -> None:
     async def run() -> None:
-        app = KsmApp([TRACE])
-        async with app.run_test(size=(120, 40)) as pilot, asyncio.timeout(60):
-            while app.view is None or app.tasks.all():
-                await pilot.pause(0.02)
+        async with seen(demo, size=(120, 40)) as pilot, asyncio.timeout(60):
+            app = pilot.app
             await press(app, pilot, "2 right down enter")
             assert isinstance(app.screen, Process)
             await then(app, pilot)
-        app.clean_up()
 
     asyncio.run(run())
 
@@ -34,7 +31,7 @@ async def press(app: KsmApp, pilot: Pilot[int], keys: str) -> None:
             await pilot.pause(0.02)
 
 
-def test_its_mappings_are_copied_and_exported(tmp_path, monkeypatch):
+def test_its_mappings_are_copied_and_exported(demo, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
@@ -47,10 +44,10 @@ def test_its_mappings_are_copied_and_exported(tmp_path, monkeypatch):
         assert exported[0].startswith("mapping,process")
         assert len(exported) == 1 + len(mappings.rows)
 
-    in_a_process(then)
+    in_a_process(demo, then)
 
 
-def test_a_view_is_gone_to_and_seen():
+def test_a_view_is_gone_to_and_seen(demo):
     async def then(app, pilot):
         await press(app, pilot, "slash")
         assert isinstance(app.screen, Process), "a process is not filtered"
@@ -58,10 +55,10 @@ def test_a_view_is_gone_to_and_seen():
         assert not isinstance(app.screen, Process)
         assert app.view.NAME == "sharing"
 
-    in_a_process(then)
+    in_a_process(demo, then)
 
 
-def test_what_some_pages_hold_is_replayed_and_left_again():
+def test_what_some_pages_hold_is_replayed_and_left_again(demo):
     async def then(app, pilot):
         await press(app, pilot, "tab enter")
         assert app.view.NAME == "contents"
@@ -71,4 +68,4 @@ def test_what_some_pages_hold_is_replayed_and_left_again():
         assert app.session.a.part is None
         assert len(app.view.rows().rows) > some
 
-    in_a_process(then)
+    in_a_process(demo, then)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flights import Flight, seen
 
 from analyzer.compare import compare
 from analyzer.report.units import duration_text, pages_text, percent_text
@@ -17,7 +18,6 @@ from tui.widgets.page_map import PageMap
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-TRACE = ROOT / "traces" / "demo.parquet"
 ON_THE_SCREEN = re.search(r"(?<=On the screen\n).*?(?=\n## )", PAGE, re.DOTALL)
 assert ON_THE_SCREEN
 QUESTIONS = re.findall(
@@ -31,19 +31,18 @@ def keys_in(answer: str) -> list[str]:
     return [NAMES.get(key, key) for key in found[1].split()] if found else []
 
 
-async def after(keys: list[str], look: Callable[[KsmApp], None]) -> None:
-    app = KsmApp([TRACE])
-    async with app.run_test(size=(120, 40)) as pilot:
+async def after(
+    demo: Flight, keys: list[str], look: Callable[[KsmApp], None]
+) -> None:
+    async with seen(demo, size=(120, 40)) as pilot:
+        app = pilot.app
         async with asyncio.timeout(60):
-            while app.view is None or app.tasks.all():
-                await pilot.pause(0.02)
             for key in keys:
                 await pilot.press(key)
                 while app.tasks.all():
                     await pilot.pause(0.02)
                 await pilot.pause(0.1)
         look(app)
-    app.clean_up()
 
 
 def told(app: KsmApp) -> str:
@@ -150,7 +149,7 @@ def test_six_questions_are_answered():
 
 
 @pytest.mark.parametrize("number", range(len(SEEN)), ids=lambda n: SEEN[n].__name__)
-def test_keys_lead_where_the_tutorial_says(number, tmp_path, monkeypatch):
+def test_keys_lead_where_the_tutorial_says(demo, number, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     _, answer = QUESTIONS[number]
-    asyncio.run(after(keys_in(answer), lambda app: SEEN[number](app, answer)))
+    asyncio.run(after(demo, keys_in(answer), lambda app: SEEN[number](app, answer)))

@@ -174,8 +174,19 @@ class WhatIf(View):
         if variant.result is None:
             self.notify("it has no result yet", timeout=2)
             return
-        self.session.choose(**{side: variant})
+        if side == "b":
+            self._make_b(variant)
+        else:
+            self.session.choose(a=variant)
+            home(self).changed()
+
+    def _make_b(self, variant: Variant) -> bool:
+        if not self.session.can_be_b(variant):
+            self.notify("it is A, and B has no result yet", timeout=2)
+            return False
+        self.session.choose(b=variant)
         home(self).changed()
+        return True
 
     @on(Dials.Turned)
     def _turned(self, event: Dials.Turned) -> None:
@@ -202,8 +213,11 @@ class WhatIf(View):
             told = f"{variant.error}" + (f" · {variant.hint}" if variant.hint else "")
             title = printable(variant.name)
             self.notify(printable(told), title=title, severity="error", markup=False)
-        elif isinstance(variant, Variant) and variant.result is not None:
-            self.session.choose(b=variant)
+        elif (
+            isinstance(variant, Variant)
+            and variant.result is not None
+            and self._make_b(variant)
+        ):
             home(self).action_view("compare")
 
     def _grid(self) -> Grid:
