@@ -89,7 +89,7 @@ READERS: Final[Sequence[Reader]] = (
 
 # What does not tell what it is, and is taken for it at its user's word.
 _AT_WORD: Final[Mapping[str, Callable[[Source, Asked], Dump]]] = {
-    "raw": lambda source, asked: raw.RawMemory(source, asked.name),
+    "raw": lambda source, asked: raw.RawMemory(source, asked.name, holes=asked.holes),
     "table": table.Table,
     "umass": umass.Umass,
 }

@@ -116,6 +116,8 @@ class Segments:
         # It may be cut while it is read.
         lost = int(np.count_nonzero(~digested.read))
         self._account.missing_bytes += lost * PAGE_SIZE
+        zeros = digested.read & (digested.digest == self._digester.zero)
+        self._account.zeros.add(offset + numbers[zeros] * PAGE_SIZE)
         return numbers[digested.read], digested.taken(digested.read)
 
     def _look(self, holes: bool) -> None:
