@@ -165,7 +165,7 @@ def test_a_folder_that_may_not_be_searched_is_no_defect(tmp_path, monkeypatch):
         check_writable(tmp_path / "locked" / "x.parquet")
 
 
-def test_a_device_is_refused_before_the_work(tmp_path):
+def test_a_device_is_refused_before_the_work():
     with pytest.raises(OutputError, match="no regular file"):
         check_writable(Path("/dev/null"))
 
