@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from analyzer.cli.options import LABELS, seed_of, seed_options
+from analyzer.cli.options import LABELS, PATH, seed_of, seed_options
 from analyzer.cli.signals import ending_on_signals
 from traces.errors import UsageError
 
@@ -31,7 +31,7 @@ FORMATS: Final = (
     "--output",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The trace to write.",
 )
 @click.option(

@@ -49,8 +49,9 @@ LABELS: Final = (
 )  # fmt: skip
 """`traces.workload.LABELS`, spelled again so that help stays fast."""
 
-PATH: Final = click.Path(path_type=Path)
-"""Any path: a missing file is an input error, not one of usage."""
+PATH: Final = click.Path(path_type=Path, readable=False)
+"""Any path: one that is missing or cannot be read is an input error, which its reader
+tells, not one of usage."""
 
 
 def knob_options(command: _Command) -> _Command:

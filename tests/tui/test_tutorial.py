@@ -31,9 +31,7 @@ def keys_in(answer: str) -> list[str]:
     return [NAMES.get(key, key) for key in found[1].split()] if found else []
 
 
-async def after(
-    demo: Flight, keys: list[str], look: Callable[[KsmApp], None]
-) -> None:
+async def after(demo: Flight, keys: list[str], look: Callable[[KsmApp], None]) -> None:
     async with seen(demo, size=(120, 40)) as pilot:
         app = pilot.app
         async with asyncio.timeout(60):

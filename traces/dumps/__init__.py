@@ -87,13 +87,13 @@ def _cloud_hypervisor(folder: Folder, asked: Asked) -> Dump:
 
 
 def _firecracker(folder: Folder, asked: Asked) -> Dump:
-    return microvm.Firecracker(folder, asked.name)
+    return microvm.Firecracker(folder, asked.name, holes=asked.holes)
 
 
 def _raw(source: Source, asked: Asked) -> Dump:
     if source.parts:
-        return layers.Layers(source, asked.name)
-    dump = raw.RawMemory(source, asked.name)
+        return layers.Layers(source, asked.name, holes=asked.holes)
+    dump = raw.RawMemory(source, asked.name, holes=asked.holes)
     for reader in READERS:
         if reader.recognises(source.peek()):
             told = f"what was read as memory without a header may be of {reader.name}"

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +26,7 @@ from traces.dumps.join import join
 from traces.dumps.layout import Layout
 from traces.dumps.source import Folder, Source, folder_size
 from traces.errors import DefectError, InputError, OutputError, UsageError
-from traces.schema import PROCESSES, Facts, Pages
+from traces.schema import OF_THE_REST, PROCESSES, Facts, Pages
 from traces.tool import tool
 from traces.workload import Names, label
 from traces.writer import TraceWriter, row_of
@@ -44,11 +44,11 @@ _NO_KERNEL: Final = (
     "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
     "as in the newest one known"
 )
-OF_THE_REST: Final = "what is told is of the rest"
-"""How the limit ends that a truncated dump leaves in its trace, and in results."""
-_SPARSE_COPY: Final = (
-    "no page of zeros is among its data: if the file was copied or unpacked by a "
-    "program that makes holes of zeros, pages in use are taken for absent ones"
+_MOST_HOLES: Final = 16 << 20
+"""Pages of holes that are read as the zeros they may be: 64 GiB."""
+_TOO_MANY_HOLES: Final = (
+    "its holes may be zeros that cp, xz -d, zstd -d or the like left out "
+    "of it: up to {absent} more pages of zeros may be saved than is told"
 )
 
 _PLAIN: Final = Layout()
@@ -128,6 +128,10 @@ class Converted:
     rows: int
 
 
+class _HolesError(Exception):
+    """The holes of a file may have been pages of zeros."""
+
+
 class One:
     """One dump on its way into a trace of its own."""
 
@@ -158,13 +162,21 @@ class One:
             private=settings.private,
             layout=settings.layout,
         )
+        try:
+            yield from self._written(path, asked)
+        except _HolesError:
+            self.processes = self.rows = self._zeros = 0
+            yield from self._written(path, replace(asked, holes=False))
+
+    def _written(self, path: Path, asked: Asked) -> Generator[int, None, None]:
+        settings = self._settings
         digester = Digester(settings.seed)
-        with named.opened() as source, TraceWriter(path) as writer:
+        with self._dump.opened() as source, TraceWriter(path) as writer:
             dump = opened(source, asked, settings.form)
             writer.begin_epoch(0)
             yield from self._steps(dump, source, digester, writer)
             self._account, self._format = dump.account, dump.format
-            self._check()
+            self._check(asked)
             writer.end_epoch(0)
             writer.finish(self._facts(dump, digester))
 
@@ -200,7 +212,7 @@ class One:
                 self.rows += len(step.vpn)
                 self._zeros += int(np.count_nonzero(step.digest == digester.zero))
             yield source.done
-        self._noise = noise.heard() and not self._zeros
+        self._noise |= noise.heard() and not self._zeros
 
     def _row(self, process: Mapping[str, Any]) -> dict[str, Any]:
         """The process's columns, with the workload's name among them."""
@@ -214,9 +226,9 @@ class One:
         row["workload"] = _text(self._dump.name) or named or _name_of(self._dump)
         return row
 
-    def _check(self) -> None:
+    def _check(self, asked: Asked) -> None:
         account, path = self._account, self._dump.path
-        if self._noise and not account.absent:
+        if self._noise and asked.holes and not account.absent:
             raise InputError(
                 f"{path}: {_ENCRYPTED}, whose memory KSM cannot merge",
                 hint="an encrypted guest can only be dumped from inside",
@@ -224,8 +236,12 @@ class One:
         if self._noise:
             # What is there of a sparse file may be noise by chance.
             account.limits.append(_ENCRYPTED)
-        if account.absent and self.rows and not self._zeros and not account.hashing:
-            account.limits.append(_SPARSE_COPY)
+        doubtful = account.zeros is not None and not account.zeros.vouch
+        if account.absent and self.rows and doubtful:
+            if account.absent <= _MOST_HOLES:
+                raise _HolesError
+            told = _TOO_MANY_HOLES.format(absent=account.absent)
+            account.limits.append(told)
         if not account.truncated:
             return
         told = truncation(account)
@@ -375,6 +391,8 @@ def truncation(account: Account) -> str:
     """How a dump is cut, in words."""
     if account.missing_bytes:
         lost = f"{account.missing_bytes} bytes are missing"
+        if account.missing_bytes == 1:
+            lost = "1 byte is missing"
         return f"truncated, {lost}{f' ({account.damage})' if account.damage else ''}"
     return account.damage
 

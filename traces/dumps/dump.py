@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from traces.dumps.digesting import Digested, Digester
+from traces.dumps.extents import StoredZeros
 from traces.dumps.hashes import Hashing
 from traces.dumps.layout import Layout
 from traces.schema import UNKNOWN, PageFlag, Pages
@@ -24,6 +25,12 @@ OFFERED: Final = (
     "it is shared or of huge pages, stands in no dump of it"
 )
 """A limit of all of them."""
+
+HOLES_OF_ZEROS: Final = (
+    "its holes may be zeros that cp, xz -d, zstd -d or the like left out "
+    "of it: a page of zeros may be one that was never touched"
+)
+"""A limit of a sparse file that may have been copied or unpacked."""
 
 _PLAIN: Final = Layout()
 
@@ -40,6 +47,8 @@ class Asked:
     """Leave out command lines."""
     layout: Layout = _PLAIN
     """Of tables and files of digests: what they do not tell themselves."""
+    holes: bool = True
+    """Whether a hole in a file says that the page was not there."""
 
 
 class Dumped(NamedTuple):
@@ -80,6 +89,8 @@ class Account:
     """4 KiB pages for which the dump has room, absent ones among them."""
     absent: int = 0
     """Those of them that it says were not there."""
+    zeros: StoredZeros | None = None
+    """Whether holes can be believed; None where it is not holes that say so."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Other pages that are no rows: reason → count, the unit is part of the reason."""
     missing_bytes: int = 0

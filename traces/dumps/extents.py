@@ -1,8 +1,8 @@
-"""Where a plain file has data, and where it has holes."""
+"""Where a plain file has data and where it has holes, and what holes are worth."""
 
 import errno
 import os
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,35 @@ def extents_of(file: int, first: int, end: int) -> Extents:
     inner = data.ravel()[(data.ravel() > first) & (data.ravel() < end)]
     grain = int(np.gcd.reduce(inner)) if len(inner) else 0
     return Extents(data, sparse, fine=grain % (2 * PAGE_SIZE) != 0)
+
+
+class StoredZeros:
+    """Pages of zeros among the data of a sparse file.
+
+    Whoever copies or unpacks a file may leave holes where it has zeros, and then a page
+    in use looks like one that was not there. cp and coredumpctl leave out each block of
+    zeros, xz each 8 KiB of nothing else (is_sparse() in file_io.c), zstd and lz4 the
+    zeros that begin a piece of 32 KiB (AIO_fwriteSparse() in fileio_asyncio.c). Where
+    zeros stand that each of them would have left out, none of them was at work.
+    """
+
+    _PIECE: Final = 8
+    _PAIR: Final = 2
+
+    def __init__(self) -> None:
+        self._begins = self._fills = False
+
+    def add(self, places: npt.NDArray[np.int64]) -> None:
+        """Pages of zeros that are data: their first bytes in the file, ascending."""
+        numbers = places[places % PAGE_SIZE == 0] // PAGE_SIZE
+        self._begins |= bool((numbers % self._PIECE == 0).any())
+        firsts = numbers[:-1] % self._PAIR == 0
+        self._fills |= bool((np.diff(numbers)[firsts] == 1).any())
+
+    @property
+    def vouch(self) -> bool:
+        """Whether holes are what whoever wrote the file had nothing to write for."""
+        return self._begins and self._fills
 
 
 def ranges(

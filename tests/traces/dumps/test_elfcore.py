@@ -8,6 +8,8 @@ import pytest
 from core_files import EXECUTE, LITTLE64, READ, WRITE, Form, Notes, Segment, core
 from dumping import PAGE, attempted, converted, digest, page
 
+from traces.dumps import conversion
+from traces.dumps.dump import HOLES_OF_ZEROS
 from traces.errors import InputError
 from traces.schema import PageFlag
 
@@ -71,8 +73,12 @@ def test_every_word_size_and_byte_order(tmp_path, form):
     assert seen.account.skipped == {"pages of files": 1, "pages of shared memory": 1}
 
 
+# Zeros that no copy and no unpacking would have kept.
+VOUCHING = Segment(STACK + 64 * PAGE, [page(0)] * 16)
+
+
 def test_holes_are_pages_that_were_not_there(tmp_path):
-    path = core(SEGMENTS, notes()).write(tmp_path / "core")
+    path = core((*SEGMENTS, VOUCHING), notes()).write(tmp_path / "core")
     if path.stat().st_blocks * 512 >= path.stat().st_size:
         pytest.skip("this file system keeps no holes of one page")
     seen = converted(tmp_path, path)
@@ -82,7 +88,34 @@ def test_holes_are_pages_that_were_not_there(tmp_path):
         digest(page(number)) for number in (1, 2, 0, 1)
     ]
     assert seen.unknown == []
-    assert (seen.account.absent, seen.account.pages) == (2, 10)
+    assert (seen.account.absent, seen.account.pages) == (2, 26)
+
+
+def test_holes_that_an_unpacking_may_have_made_say_nothing(tmp_path):
+    """As `zstd -d` leaves a core that was zeros for some pages of its heap."""
+    path = core(SEGMENTS, notes()).write(tmp_path / "core")
+    if path.stat().st_blocks * 512 >= path.stat().st_size:
+        pytest.skip("this file system keeps no holes of one page")
+    seen = converted(tmp_path, path)
+    heap = [row for row in seen.rows if row.mapping == 0]
+    assert [row.digest for row in heap] == [
+        digest(page(number)) for number in (1, 0, 2, 0, 0, 1)
+    ]
+    assert [vpn - HEAP // PAGE for vpn in seen.unknown] == [1, 3, 4]
+    assert HOLES_OF_ZEROS in seen.trace.facts.limits
+    assert not any("no holes" in text for text in seen.trace.facts.limits)
+    assert seen.account.absent == 0
+    assert seen.adds_up()
+
+
+def test_holes_of_more_pages_than_can_be_read_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "_MOST_HOLES", 1)
+    path = core(SEGMENTS, notes()).write(tmp_path / "core")
+    if path.stat().st_blocks * 512 >= path.stat().st_size:
+        pytest.skip("this file system keeps no holes of one page")
+    seen = converted(tmp_path, path)
+    assert seen.unknown == []
+    assert any("up to 2 more pages of zeros" in t for t in seen.trace.facts.limits)
 
 
 @pytest.mark.parametrize("packed", [False, True])

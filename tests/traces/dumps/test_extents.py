@@ -1,6 +1,8 @@
 """Where a file has holes, beside a plain reading of what was written."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from dumping import PAGE, Image, page
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from traces.dumps.extents import Extents, extents_of, ranges, runs
+from traces.dumps.extents import Extents, StoredZeros, extents_of, ranges, runs
 
 
 @pytest.fixture
@@ -101,3 +103,36 @@ def test_runs_and_ranges_undo_each_other(numbers):
     starts, lengths = runs(ascending)
     assert ranges(starts, starts + lengths).tolist() == ascending.tolist()
     assert (starts[1:] > (starts + lengths)[:-1]).all()
+
+
+UNPACKERS = {
+    "cp": ["cp", "--sparse=always", "plain", "copy"],
+    "xz": ["sh", "-c", "xz -k plain && mv plain.xz copy.xz && xz -d copy.xz"],
+    "zstd": ["sh", "-c", "zstd -q plain && zstd -q -d plain.zst -o copy"],
+    "lz4": ["sh", "-c", "lz4 -q plain plain.lz4 && lz4 -q -d plain.lz4 copy"],
+}
+
+
+def vouched(path: Path) -> bool:
+    """By all pages of zeros that are data in a file."""
+    zeros, data = StoredZeros(), path.read_bytes()
+    with path.open("rb") as file:
+        found = extents_of(file.fileno(), 0, len(data)).pages(0, len(data) // PAGE)
+    stored = [at * PAGE for at in found.tolist() if not any(data[at * PAGE :][:PAGE])]
+    zeros.add(np.array(stored, np.int64))
+    return zeros.vouch
+
+
+@pytest.mark.usefixtures("keeps_holes")
+@pytest.mark.parametrize("tool", UNPACKERS)
+def test_zeros_do_not_vouch_for_holes_that_a_tool_made(tmp_path, tool):
+    """Against the tools themselves: runs of zeros of all lengths, at all places."""
+    if not all(map(shutil.which, {tool, "sh"})):
+        pytest.skip(f"there is no {tool}")
+    lengths = [(at * 7) % 40 for at in range(1, 80)]
+    data = b"".join(page(at + 1) + page(0) * zeros for at, zeros in enumerate(lengths))
+    (tmp_path / "plain").write_bytes(data)
+    assert vouched(tmp_path / "plain")
+    subprocess.run(UNPACKERS[tool], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "copy").read_bytes() == data
+    assert not vouched(tmp_path / "copy")

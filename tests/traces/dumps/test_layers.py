@@ -58,9 +58,23 @@ def test_as_written_one_over_the_other(tmp_path, diff):
     for layer in layers:
         whole |= layer
     seen = converted(tmp_path, "+".join(map(str, paths)), form="raw")
-    assert seen.digests == {at: digest(page(n)) for at, n in whole.items()}
-    assert seen.account.absent == 20 - len(whole)
+    # No page of zeros vouches for the holes of the base.
+    holes = [at for at in range(20) if at not in whole]
+    told = dict.fromkeys(holes, 0) | whole
+    assert seen.digests == {at: digest(page(n)) for at, n in told.items()}
+    assert seen.unknown == holes
+    assert seen.account.absent == 0
     assert seen.adds_up()
+
+
+def test_the_holes_of_a_base_with_zeros_are_absent_pages(tmp_path, diff):
+    first = diff("base", p0=0, p1=0, p2=7)
+    seen = converted(tmp_path, f"{first}+{diff('over', p5=5)}", form="raw")
+    assert seen.digests == {
+        0: digest(page(0)), 1: digest(page(0)), 2: digest(page(7)),
+        5: digest(page(5)),
+    }  # fmt: skip
+    assert seen.account.absent == 16
 
 
 def test_what_is_no_diff(tmp_path, base, diff):

@@ -35,4 +35,4 @@ def known(elf: Elf, asked: Asked, stream: Stream | None = None) -> Dump:
     """The dump that *elf* is by its notes: of a guest, or of a process."""
     if any(note.name.startswith(NOTES) for note in elf.notes):
         return VmCore(elf, asked.name, stream)
-    return ElfCore(elf, private=asked.private, stream=stream)
+    return ElfCore(elf, private=asked.private, holes=asked.holes, stream=stream)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from traces.dumps.cores.elf import EXECUTE, READ, WRITE, Elf, Loads
 from traces.dumps.cores.segments import Segments, Stream
 from traces.dumps.digesting import Digester
-from traces.dumps.dump import Account, Dumped, page_rows
+from traces.dumps.dump import HOLES_OF_ZEROS, Account, Dumped, page_rows
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, UNKNOWN, Pages
 
@@ -108,12 +108,13 @@ class ElfCore:
     """A core of one process."""
 
     def __init__(
-        self, elf: Elf, *, private: bool, stream: Stream | None = None
+        self, elf: Elf, *, private: bool, holes: bool, stream: Stream | None = None
     ) -> None:
         self.format = "elf-core"
         self.kernel = ""
         self.account = Account(limits=[_OFFERED, _SWAPPED])
         self._elf, self._private, self._stream = elf, private, stream
+        self._holes = holes
         self._auxv = _auxv(elf)
         size = self._auxv.get(_AT_PAGESZ, PAGE_SIZE)
         if size != PAGE_SIZE:
@@ -145,7 +146,7 @@ class ElfCore:
             stream = Stream(self._elf, digester)
         memory = Segments(
             self._elf, self._loads, stream, digester, self.account,
-            holes=not self._gcore,
+            holes=self._holes and not self._gcore,
         )  # fmt: skip
         known = memory.sparse and memory.fine
         self._tell_limits(known, memory.sparse)
@@ -255,7 +256,9 @@ class ElfCore:
 
     def _tell_limits(self, known: bool, sparse: bool) -> None:
         limits = self.account.limits
-        if not known:
+        if not self._holes:
+            limits.append(HOLES_OF_ZEROS)
+        elif not known:
             limits.append(_COARSE if sparse else _NO_HOLES)
         if self._lost:
             limits.append(_LOST)

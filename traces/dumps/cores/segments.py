@@ -8,7 +8,7 @@ import numpy.typing as npt
 from traces.dumps.cores.elf import Elf, Loads
 from traces.dumps.digesting import BATCH_PAGES, Digested, Digester, joined
 from traces.dumps.dump import Account
-from traces.dumps.extents import extents_of, runs
+from traces.dumps.extents import StoredZeros, extents_of, runs
 from traces.schema import PAGE_SIZE
 
 Batch = tuple[npt.NDArray[np.int64], Digested]
@@ -116,6 +116,9 @@ class Segments:
         # It may be cut while it is read.
         lost = int(np.count_nonzero(~digested.read))
         self._account.missing_bytes += lost * PAGE_SIZE
+        if self._account.zeros is not None:
+            zeros = digested.read & (digested.digest == self._digester.zero)
+            self._account.zeros.add(offset + numbers[zeros] * PAGE_SIZE)
         return numbers[digested.read], digested.taken(digested.read)
 
     def _look(self, holes: bool) -> None:
@@ -125,6 +128,7 @@ class Segments:
         first, end = int(loads.offset.min(initial=size)), int(ends.max(initial=0))
         found = extents_of(self._source.file(), first, min(end, size))
         self.sparse, self.fine = found.sparse and holes, found.fine
+        self._account.zeros = StoredZeros() if self.sparse else None
         for at, offset in self._once():
             pages = self._there(at, size) // PAGE_SIZE
             numbers = found.pages(offset, pages) if self.sparse else np.arange(pages)

@@ -14,13 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from traces.dumps.digesting import BATCH_PAGES, Digester, joined
-from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
-from traces.dumps.extents import extents_of, runs
+from traces.dumps.dump import (
+    HOLES_OF_ZEROS,
+    UNTOUCHED,
+    Account,
+    Dumped,
+    guest,
+    page_rows,
+    ram,
+)
+from traces.dumps.extents import StoredZeros, extents_of, runs
 from traces.dumps.source import Source
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages
 
 _NOWHERE: Final = -1
+_BASE: Final = 0
 
 
 class Layers:
@@ -30,11 +39,12 @@ class Layers:
     files are no diffs of the first: of another size, compressed, or without holes.
     """
 
-    def __init__(self, source: Source, name: str) -> None:
+    def __init__(self, source: Source, name: str, *, holes: bool) -> None:
         self.format = "raw"
         self.host = self.kernel = self.captured_at = ""
-        self.account = Account(limits=[UNTOUCHED])
-        self._base, self._name = source, name
+        self.account = Account(limits=[UNTOUCHED if holes else HOLES_OF_ZEROS])
+        self.account.zeros = self._zeros = StoredZeros()
+        self._base, self._name, self._holes = source, name, holes
         if not source.plain:
             raise _no_layer(source, f"{source.packing[0]}, and so has no holes")
 
@@ -53,7 +63,7 @@ class Layers:
     def _owners(self, layers: Sequence[Source]) -> npt.NDArray[np.int16]:
         """Which layer each page is in."""
         pages = self._base.size // PAGE_SIZE
-        of = np.full(pages, _NOWHERE, np.int16)
+        of = np.full(pages, _NOWHERE if self._holes else _BASE, np.int16)
         for number, layer in enumerate(layers):
             found = extents_of(layer.file(), 0, layer.size)
             if layer is not self._base:
@@ -79,6 +89,9 @@ class Layers:
             self.account.missing_bytes += lost * PAGE_SIZE
             numbers.append(mine[digested.read])
             parts.append(digested.taken(digested.read))
+            if number == _BASE:
+                zero = numbers[-1][parts[-1].digest == digester.zero]
+                self._zeros.add(zero * PAGE_SIZE)
         self._base.at = (first + len(of)) * PAGE_SIZE
         every = np.concatenate(numbers)
         order = np.argsort(every)

@@ -107,10 +107,10 @@ class CloudHypervisor:
 class Firecracker:
     """A guest's RAM; page numbers are those of its file."""
 
-    def __init__(self, folder: Folder, name: str) -> None:
+    def __init__(self, folder: Folder, name: str, *, holes: bool) -> None:
         self.format = "firecracker"
         self.host = self.kernel = self.captured_at = ""
-        self._folder, self._name = folder, name
+        self._folder, self._name, self._holes = folder, name, holes
         paths = [folder.path / name for name in folder.names]
         memory = [path for path in paths if not _begins_state(path)]
         if len(memory) != 1:
@@ -126,12 +126,12 @@ class Firecracker:
     def steps(self, digester: Digester) -> Iterator[Dumped | Pages]:
         """The machine, then its RAM."""
         with Source(self._memory) as source:
-            dump = RawMemory(source, self._name)
+            dump = RawMemory(source, self._name, holes=self._holes)
             self.account = dump.account
             for step in dump.steps(digester):
                 yield step
                 self._folder.at = source.done
-            if self.account.absent:
+            if dump.sparse:
                 self.account.limits.append(_MAYBE_DIFF)
 
 

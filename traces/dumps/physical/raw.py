@@ -6,8 +6,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from traces.dumps.digesting import BATCH_PAGES, Digester
-from traces.dumps.dump import UNTOUCHED, Account, Dumped, guest, page_rows, ram
-from traces.dumps.extents import extents_of, runs
+from traces.dumps.dump import (
+    HOLES_OF_ZEROS,
+    UNTOUCHED,
+    Account,
+    Dumped,
+    guest,
+    page_rows,
+    ram,
+)
+from traces.dumps.extents import StoredZeros, extents_of, runs
 from traces.dumps.source import Source
 from traces.errors import InputError
 from traces.schema import PAGE_SIZE, Pages
@@ -19,11 +27,13 @@ class RawMemory:
     Raises InputError where there is not one page.
     """
 
-    def __init__(self, source: Source, name: str) -> None:
+    def __init__(self, source: Source, name: str, *, holes: bool) -> None:
         self.format = "raw"
         self.host = self.kernel = self.captured_at = ""
         self.account = Account()
-        self._source, self._name = source, name
+        self.sparse = False
+        """Whether the file has holes."""
+        self._source, self._name, self._holes = source, name, holes
         if len(head := source.peek(PAGE_SIZE)) < PAGE_SIZE:
             what = f"{len(head)} bytes, expected a page of {PAGE_SIZE} at least"
             raise InputError(f"{source.path}: {what}")
@@ -39,9 +49,12 @@ class RawMemory:
         source, account = self._source, self.account
         pages = account.pages = source.size // PAGE_SIZE
         found = extents_of(source.file(), 0, source.size)
-        known = found.sparse and found.fine
+        self.sparse = found.sparse
+        sparse = found.sparse and self._holes
+        known = sparse and found.fine
+        zeros = account.zeros = StoredZeros() if sparse else None
         self._tell(known)
-        numbers = found.pages(0, pages) if found.sparse else np.arange(pages)
+        numbers = found.pages(0, pages) if sparse else np.arange(pages)
         account.absent = pages - len(numbers)
         yield guest(self._name, [ram("ram", 0, pages)])
         for at in range(0, len(numbers), BATCH_PAGES):
@@ -49,6 +62,8 @@ class RawMemory:
             starts, lengths = runs(some)
             digested = digester.of_file(source.file(), starts * PAGE_SIZE, lengths)
             source.at = int(some[-1] + 1) * PAGE_SIZE
+            if zeros is not None:
+                zeros.add(some[digested.digest == digester.zero] * PAGE_SIZE)
             yield page_rows(0, some, digested, zero=digester.zero, presence_known=known)
         self._count_rest(source.size % PAGE_SIZE)
 
@@ -71,7 +86,9 @@ class RawMemory:
         self._count_rest(self._source.at % PAGE_SIZE)
 
     def _tell(self, known: bool) -> None:
-        if not known:
+        if not self._holes:
+            self.account.limits.append(HOLES_OF_ZEROS)
+        elif not known:
             self.account.limits.append(UNTOUCHED)
 
     def _count_rest(self, rest: int) -> None:
