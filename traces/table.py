@@ -25,7 +25,7 @@ DAMAGE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError)
 
 _DUMPS: Final = (
     b"\x7fELF", b"KDUM", b"make", b"EMiL", b"AVML", b"QEVM", b"Libv", b"QFI\xfb",
-    b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\xfd7zX",
+    b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\xfd7zX", b"\x1f\x8b", b"BZh",
 )  # fmt: skip
 """How most dumps begin, or what they are compressed with."""
 _CONVERT: Final = "ksm-analyze convert makes a trace of a dump"
@@ -97,13 +97,16 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a directory, expected a Parquet file")
+        if path.is_fifo():
+            # To open it would wait until somebody writes into it.
+            raise InputError(f"{path}: is a pipe, expected a Parquet file")
         with path.open("rb") as file:
             magic = file.read(4)
             if magic != b"PAR1":
                 found = f"begins with {magic!r}" if magic else "is empty"
                 raise InputError(
                     f"{path}: {found}, expected a Parquet file (PAR1)",
-                    hint=_CONVERT if magic in _DUMPS else None,
+                    hint=_CONVERT if magic.startswith(_DUMPS) else None,
                 )
             file.seek(-4, os.SEEK_END)
             if file.read(4) != b"PAR1":
@@ -128,10 +131,10 @@ def replacing(path: Path) -> Iterator[Path]:
     the folder cannot be written, the disk is full, or *path* is no regular file: a
     rename would put one in the place of a device.
     """
-    if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "no regular file"
-        raise OutputError(f"{path}: cannot be written: it is {what}")
     try:
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise OutputError(f"{path}: cannot be written: it is {what}")
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
         )
@@ -145,7 +148,8 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        reason = error.strerror or first_line(error)
+        # The message of Arrow's says where in Arrow it happened, too.
+        reason = os.strerror(error.errno) if error.errno else first_line(error)
         raise OutputError(f"{path}: cannot be written: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)

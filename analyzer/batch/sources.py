@@ -127,6 +127,15 @@ def _kind(path: Path) -> str | None:
         with path.open("rb") as file:
             if file.read(len(_PARQUET)) != _PARQUET:
                 return None
+    except FileNotFoundError as error:
+        pid = str(path)
+        live = pid.isdecimal() and Path("/proc", pid).is_dir()
+        raise InputError(
+            f"{path}: {error.strerror}",
+            hint=f"of a live process: ksm-analyze capture --pid {pid} -o FILE first"
+            if live
+            else None,
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     with open_parquet(path) as file:

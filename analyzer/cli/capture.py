@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from analyzer.cli import series
+from analyzer.cli.options import PATH
 from analyzer.cli.series import Duration
 from analyzer.cli.signals import ending_on_signals
 from traces.errors import UsageError
@@ -75,7 +76,7 @@ def _selectors(command: _Command) -> _Command:
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The trace to write.",
 )
 @click.option(
@@ -139,7 +140,7 @@ def _selectors(command: _Command) -> _Command:
 @click.option(
     "--recover",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Make FILE of what a capture over time has left when it was killed.",
 )
 @click.option("--dry-run", is_flag=True, help="Only list what would be captured.")

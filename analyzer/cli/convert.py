@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from analyzer.cli.capture import LABELS
+from analyzer.cli.options import PATH
 from analyzer.cli.signals import ending_on_signals
 from traces.errors import UsageError
 
@@ -31,7 +32,7 @@ FORMATS: Final = (
     "--output",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The trace to write.",
 )
 @click.option(

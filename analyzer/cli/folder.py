@@ -44,10 +44,7 @@ def staging(beside: Path | None) -> Iterator[Path]:
 def check_folder(out_dir: Path, names: Iterable[str], inputs: Collection[Path]) -> None:
     """Refuse before the work what would fail, or destroy an input, after it."""
     for name in names:
-        path = out_dir / name
-        check_writable(path, *inputs)
-        if path.exists() and not path.is_file():
-            raise OutputError(f"{path}: cannot be written: it is no regular file")
+        check_writable(out_dir / name, *inputs)
 
 
 def publish(folder: Path, names: Iterable[str], out_dir: Path) -> None:

@@ -43,7 +43,8 @@ TABLES: Final = ("workload", "process", "mapping", "kind", "content", "pass")
 CONTENTS: Final = 20
 """Rows of contents a result keeps unless more are asked for."""
 
-PATH: Final = click.Path(path_type=Path)
+PATH: Final = click.Path(path_type=Path, readable=False)
+"""Whether it can be read is for its reader to say: that is no wrong usage."""
 """Any path: a missing file is an input error, not one of usage."""
 
 

@@ -42,14 +42,26 @@ def check_writable(output: Path | None, *inputs: Path) -> None:
     """Refuse before the work what would fail, or destroy an input, after it."""
     if output is None:
         return
-    if not output.parent.is_dir():
-        raise OutputError(f"{output}: there is no folder {output.parent}")
-    if output.is_dir():
-        raise OutputError(f"{output}: is a folder")
-    if any(
-        output.exists() and path.exists() and output.samefile(path) for path in inputs
-    ):
-        raise UsageError(f"{output}: is an input, and would be overwritten")
+    try:
+        if not output.parent.is_dir():
+            raise OutputError(f"{output}: there is no folder {output.parent}")
+        if output.is_dir():
+            raise OutputError(f"{output}: is a folder")
+        there = output.exists()
+        if there and any(_is_same(path, output) for path in inputs):
+            raise UsageError(f"{output}: is an input, and would be overwritten")
+        if there and not output.is_file():
+            raise OutputError(f"{output}: cannot be written: it is no regular file")
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
+
+
+def _is_same(path: Path, output: Path) -> bool:
+    try:
+        return path.samefile(output)
+    except OSError:
+        # What cannot be looked at is for its reader to refuse.
+        return False
 
 
 def write(report: str | bytes, output: Path | None, quiet: bool = False) -> None:

@@ -134,6 +134,8 @@ def _check(path: Path) -> None:
     """Refuse at once what can be seen to be no Parquet file, before anything heavy is
     loaded and the screen is taken."""
     try:
+        if path.is_fifo():
+            raise InputError(f"{path}: is a pipe, expected a trace or a result")
         with path.open("rb") as file:
             begins = file.read(len(_MAGIC))
             file.seek(0, os.SEEK_END)
@@ -142,7 +144,10 @@ def _check(path: Path) -> None:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     if begins != _MAGIC:
-        raise InputError(f"{path}: not a Parquet file, expected a trace or a result")
+        raise InputError(
+            f"{path}: not a Parquet file, expected a trace or a result",
+            "ksm-analyze convert makes a trace of a dump",
+        )
     if ends != _MAGIC:
         raise InputError(
             f"{path}: a Parquet file cut short: its end is missing",

@@ -26,6 +26,7 @@ from analyzer.report.text import gain, labelled, marked, signed
 from analyzer.report.units import (
     NOTHING,
     count_text,
+    counted,
     duration_text,
     pages_text,
     percent_text,
@@ -202,9 +203,9 @@ def _sides(comparison: Comparison) -> Iterator[tuple[str, str]]:
         yield (
             label,
             printable(
-                f"{trace.path}: {count_text(trace.pages)} pages, {trace.processes} "
-                f"processes{epochs}; {trace.captured_at[:10]}, "
-                f"{trace.kernel or 'kernel not told'}{early}"
+                f"{trace.path}: {count_text(trace.pages)} pages, "
+                f"{counted(trace.processes, 'process', 'processes')}{epochs}; "
+                f"{trace.captured_at[:10]}, {trace.kernel or 'kernel not told'}{early}"
             ),
         )
     if comparison.differs:

@@ -16,7 +16,13 @@ from analyzer.report.machine import (
     trace_object,
 )
 from analyzer.report.summary import bounds, saved, stated, uncertain_pages
-from analyzer.report.units import bytes_text, count_text, pages_text, share_text
+from analyzer.report.units import (
+    bytes_text,
+    count_text,
+    counted,
+    pages_text,
+    share_text,
+)
 from analyzer.result import ReplayResult, TraceInfo
 from analyzer.worth import pages_offered, pages_saved
 from traces.schema import Facts
@@ -155,7 +161,8 @@ def _labelled(inventory: Inventory) -> Iterator[tuple[str, str]]:
     if any(unsure) and inventory.kind == "trace":
         yield "uncertain", ", ".join(uncertain_pages(*unsure))
     yield "contents", f"{count_text(inventory.distinct_contents)} distinct"
-    yield "processes", f"{trace.processes} in {trace.workloads} workloads"
+    workloads = counted(trace.workloads, "workload")
+    yield "processes", f"{trace.processes} in {workloads}"
     yield "captured", f"{trace.captured_at}, kernel {trace.kernel or 'not told'}"
     yield "epochs", str(trace.epochs)
     yield from inventory.sentences.items()

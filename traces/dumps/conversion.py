@@ -391,6 +391,8 @@ def truncation(account: Account) -> str:
     """How a dump is cut, in words."""
     if account.missing_bytes:
         lost = f"{account.missing_bytes} bytes are missing"
+        if account.missing_bytes == 1:
+            lost = "1 byte is missing"
         return f"truncated, {lost}{f' ({account.damage})' if account.damage else ''}"
     return account.damage
 

@@ -201,7 +201,10 @@ class Source:
             # The disk itself: no end of the file, but nothing to be read behind it.
             strerror = getattr(error, "strerror", None)
             raise InputError(f"{self.path}: {strerror or error}") from error
-        self.cut = f"its {self.packing[-1]} stream is truncated or damaged"
+        # Most checksums stand behind all that they are of, and that was read by then.
+        ended = isinstance(error, EOFError) or "Truncated" in str(error)
+        how = "truncated" if ended else "damaged, so any page of it may be wrong"
+        self.cut = f"its {self.packing[-1]} stream is {how}"
 
     def unpack(self) -> None:
         """From here on, undo the compressions that the next bytes begin, if any."""

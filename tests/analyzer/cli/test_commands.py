@@ -1,5 +1,6 @@
 """The command as people and scripts run it: a process of its own."""
 
+import errno
 import os
 import pty
 import resource
@@ -9,6 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from analyzer.cli.options import PATH
+from analyzer.cli.output import check_writable
+from traces.errors import OutputError
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("numba", "polars", "pyarrow", "textual", "rich", "numpy", "analyzer.result")
@@ -124,6 +129,45 @@ def test_mistakes_of_usage_are_two_lines_and_code_2(arguments, message):
     assert ran.stdout == ""
     assert ran.stderr.startswith(message)
     assert len(ran.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("command", ["replay", "info", "view"])
+def test_nobody_waits_for_a_pipe(command, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    ran = ksm(command, tmp_path / "pipe", stdin=subprocess.DEVNULL)
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert f"{tmp_path / 'pipe'}: is a pipe" in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["replay", "info", "view"])
+@pytest.mark.parametrize("begins", [b"\x7fELF", b"\x1f\x8b\x08\x08", b"BZh9"])
+def test_a_dump_that_is_no_trace_is_told_how_to_become_one(command, begins, tmp_path):
+    (tmp_path / "core").write_bytes(begins + bytes(100))
+    ran = ksm(command, tmp_path / "core", stdin=subprocess.DEVNULL)
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert "hint: ksm-analyze convert" in ran.stderr
+
+
+def test_what_may_not_be_read_is_no_wrong_usage(trace, tmp_path, monkeypatch):
+    locked = tmp_path / "locked.parquet"
+    locked.write_bytes(trace.read_bytes())
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    # Root may read it all the same, others are told by the one who tries to.
+    assert PATH.convert(str(locked), None, None) == locked
+
+
+def test_a_folder_that_may_not_be_searched_is_no_defect(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    with pytest.raises(OutputError, match="cannot be written: Permission denied"):
+        check_writable(tmp_path / "locked" / "x.parquet")
+
+
+def test_a_device_is_refused_before_the_work():
+    with pytest.raises(OutputError, match="no regular file"):
+        check_writable(Path("/dev/null"))
 
 
 @pytest.mark.parametrize("command", ["replay", "info"])

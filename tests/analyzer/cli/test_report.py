@@ -267,6 +267,12 @@ def test_what_is_no_source_is_refused_in_one_line(tmp_path, make):
     assert "\n" not in told
 
 
+def test_of_a_live_process_a_capture_is_made_first():
+    with pytest.raises(InputError) as told:
+        ran("report", str(os.getpid()))
+    assert f"capture --pid {os.getpid()}" in str(told.value.hint)
+
+
 def test_a_folder_is_everything_in_it_that_is_known(trace, bad, tmp_path):
     folder = tmp_path / "in"
     (folder / "deeper").mkdir(parents=True)

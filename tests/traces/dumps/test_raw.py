@@ -60,7 +60,7 @@ def test_a_damaged_stream_is_told(tmp_path):
     packed = gzip.compress(b"".join(page(n) for n in range(1, 500)), 0)
     path.write_bytes(packed[: len(packed) // 2])
     seen = converted(tmp_path, path, form="raw")
-    assert seen.account.damage == "its gzip stream is truncated or damaged"
+    assert seen.account.damage == "its gzip stream is truncated"
     assert seen.digests == {n: digest(page(n + 1)) for n in range(len(seen.rows))}
     assert len(seen.rows) > 200
     assert not seen.account.missing_bytes
