@@ -19,6 +19,7 @@ from analyzer.worth import (
     pages_saved,
     pages_saved_at_most,
     pass_of,
+    truncated,
 )
 from traces.schema import PAGE_SIZE
 
@@ -191,7 +192,8 @@ def _zero_dominated(result: ReplayResult) -> Iterator[Finding]:
 def _profits(result: ReplayResult) -> Iterator[Finding]:
     """The workload that loses most; if none does, the one that pays least.
 
-    Nothing is said where savings are but the least there can be.
+    Nothing is said where savings are but the least there can be, or of what is left of
+    a truncated dump.
     """
     saved, items = pages_saved(result), result.counters.rmap_items
     rows = [
@@ -200,7 +202,7 @@ def _profits(result: ReplayResult) -> Iterator[Finding]:
         if row["ksm_rmap_items"] >= max(SMALL * items, 1)
         and not (row["uncertain_zero_pages"] or row["uncertain_pages"])
     ]
-    if at_least(result) and result.uncertainty.shared_pages:
+    if truncated(result) or (at_least(result) and result.uncertainty.shared_pages):
         return
     if not rows:
         return
@@ -235,7 +237,8 @@ def _profit(
 def _negative_profit(result: ReplayResult) -> Iterator[Finding]:
     counters = result.counters
     untold = pages_saved_at_most(result) - pages_saved(result)
-    if counters.general_profit + untold * PAGE_SIZE * at_least(result) >= 0:
+    may_pay = counters.general_profit + untold * PAGE_SIZE * at_least(result) >= 0
+    if may_pay or truncated(result):
         return
     yield Finding(
         kind=Kind.NEGATIVE_PROFIT,

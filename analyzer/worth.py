@@ -9,6 +9,7 @@ import polars as pl
 
 from analyzer.policy import MergePolicy, Uncertain
 from analyzer.result import ReplayResult
+from traces.schema import OF_THE_REST
 
 ENOUGH: Final = 0.95
 """The share of the final savings after which a replay has shown what it is worth."""
@@ -48,6 +49,12 @@ def counted_in(result: ReplayResult) -> bool:
 def at_least(result: ReplayResult) -> bool:
     """Whether savings are the least there can be, as some things cannot be told."""
     return any(result.uncertainty[:3]) and not counted_in(result)
+
+
+def truncated(result: ReplayResult) -> bool:
+    """Whether a part of what was captured is missing: then nothing is said of it, and
+    what is told is neither the least nor the most of the whole."""
+    return any(limit.endswith(OF_THE_REST) for limit in result.trace.limits)
 
 
 def pages_offered(result: ReplayResult) -> int:

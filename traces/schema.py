@@ -153,6 +153,10 @@ SIDE_TABLES: Final[Mapping[str, pa.Schema]] = {
 }
 
 
+OF_THE_REST: Final = "what is told is of the rest"
+"""How the limit ends that a truncated dump leaves in its trace, and in results."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is true of a capture as a whole; JSON in the footer."""

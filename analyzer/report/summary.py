@@ -24,6 +24,7 @@ from analyzer.worth import (
     pages_offered,
     pages_saved,
     pages_saved_at_most,
+    truncated,
 )
 
 _OFFERS: Final = {
@@ -76,6 +77,8 @@ def bounds(result: ReplayResult) -> list[tuple[str, str]]:
         told = []
     if told or fork:
         most = pages_text(pages_saved_at_most(result))
+        if truncated(result):
+            most += " of what is not missing"
         lines.append(("at most", f"{most}: {', '.join([*told, *fork])}"))
     return lines
 

@@ -12,6 +12,7 @@ from analyzer.knobs import KsmKnobs
 from analyzer.report.findings import sentence
 from analyzer.report.units import pages_text
 from analyzer.result import Ideal, ReplayResult, Savings
+from traces.schema import OF_THE_REST
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,14 @@ def test_a_loss_of_the_whole_is_told_of_the_whole():
     assert finding.place == Place(View.OVERVIEW)
     assert "general_profit -64 B" in sentence(finding).text
     assert Kind.NEGATIVE_PROFIT not in kinds(made(Row("a", pages=64, nonzero=1)))
+
+
+def test_nothing_is_a_loss_of_which_a_part_is_missing():
+    lossy = made(Row("a", pages=65, nonzero=1), Row("b", pages=200, nonzero=1))
+    assert {Kind.LOSS, Kind.NEGATIVE_PROFIT} <= kinds(lossy)
+    limits = [f"core: truncated, 7 bytes are missing: {OF_THE_REST}"]
+    cut = replace(lossy, trace=replace(lossy.trace, limits=limits))
+    assert not {Kind.LOSS, Kind.LOWEST_PROFIT, Kind.NEGATIVE_PROFIT} & kinds(cut)
 
 
 def volatile(pages, of=1000, **more):

@@ -26,7 +26,7 @@ from traces.dumps.join import join
 from traces.dumps.layout import Layout
 from traces.dumps.source import Folder, Source, folder_size
 from traces.errors import DefectError, InputError, OutputError, UsageError
-from traces.schema import PROCESSES, Facts, Pages
+from traces.schema import OF_THE_REST, PROCESSES, Facts, Pages
 from traces.tool import tool
 from traces.workload import Names, label
 from traces.writer import TraceWriter, row_of
@@ -44,8 +44,6 @@ _NO_KERNEL: Final = (
     "the dump does not tell its host's kernel: unless --kernel does, ksmd is simulated "
     "as in the newest one known"
 )
-OF_THE_REST: Final = "what is told is of the rest"
-"""How the limit ends that a truncated dump leaves in its trace, and in results."""
 _MOST_HOLES: Final = 16 << 20
 """Pages of holes that are read as the zeros they may be: 64 GiB."""
 _TOO_MANY_HOLES: Final = (

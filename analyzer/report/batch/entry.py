@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from analyzer.result import ReplayResult
 from analyzer.worth import at_least, cost_of, pages_offered, pass_of
-from traces.dumps.conversion import OF_THE_REST
+from traces.schema import OF_THE_REST
 
 
 class Figures(NamedTuple):

@@ -57,7 +57,7 @@ def table(batch: Batch) -> list[Row]:
                     "source": short[one.source],
                     "limits": len(one.limits),
                     "note": _note(one),
-                    "saved_at_most": _at_most(of) if one.at_least else None,
+                    "saved_at_most": _at_most(of) if _bounded(one) else None,
                 }
             ),
         )
@@ -72,6 +72,11 @@ def table(batch: Batch) -> list[Row]:
 def _note(one: Entry) -> str:
     told = {"truncated": one.truncated, "at least": one.at_least}
     return ", ".join(word for word, holds in told.items() if holds)
+
+
+def _bounded(one: Entry) -> bool:
+    """Whether there is a most beside the least; of what is missing nobody knows it."""
+    return one.at_least and not one.truncated
 
 
 def _at_most(of: Figures) -> int:

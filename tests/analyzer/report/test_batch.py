@@ -13,7 +13,8 @@ from analyzer.report.batch.machine import frame
 from analyzer.report.cells import cells
 from analyzer.report.document import FORMATS as OF_ONE
 from analyzer.report.layout import Layout
-from traces.dumps.conversion import OF_THE_REST
+from analyzer.report.summary import bounds
+from traces.schema import OF_THE_REST
 
 
 def some():
@@ -55,6 +56,19 @@ def test_no_name_reaches_a_terminal_as_it_is(form, make):
     found = drawn(make(), form, Layout())
     if form != "parquet":
         assert not {"\x1b", "\u202e", "\r", "\0"} & set(found.decode())
+
+
+def test_of_what_is_missing_nobody_knows_the_most():
+    unsure = uncertain_result()
+    limits = [f"core: truncated, 7 bytes are missing: {OF_THE_REST}"]
+    cut = replace(unsure, trace=replace(unsure.trace, limits=limits))
+    for made, told in ((unsure, True), (cut, False)):
+        entries = [entry_of("core", "core", "elf-core", made)]
+        batch = Batch(entries=entries, skipped=[], command="again")
+        text = drawn(batch, "text", Layout(width=200)).decode()
+        assert ("at most" in text) is told
+    assert "of what is not missing" in dict(bounds(cut))["at most"]
+    assert "missing" not in dict(bounds(unsure))["at most"]
 
 
 def test_the_one_that_saves_most_comes_first():
