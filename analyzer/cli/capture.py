@@ -249,7 +249,7 @@ def _with_progress(steps: Iterator[int], about: int, quiet: bool) -> Iterator[in
 
 def _summarise(capture: "Capture", output: Path, seconds: float) -> None:
     from analyzer.cli.narration import note
-    from analyzer.report.units import bytes_text, count_text, pages_text
+    from analyzer.report.units import bytes_text, count_text, left_out, pages_text
 
     tally = capture.tally
     rate = tally.pages * 4096 / max(seconds, 1e-3) / 1e9
@@ -259,7 +259,7 @@ def _summarise(capture: "Capture", output: Path, seconds: float) -> None:
         f"{bytes_text(output.stat().st_size)} in {seconds:.1f} s ({rate:.1f} GB/s)"
     )
     for why, count in tally.counted().items():
-        note(f"skipped: {count} {why}")
+        note(f"skipped: {left_out(count, why)}")
     for sentence in capture.limits:
         note(f"limit: {sentence}")
 
@@ -267,7 +267,7 @@ def _summarise(capture: "Capture", output: Path, seconds: float) -> None:
 def _plan(processes: "list[Process]", label_by: str, threads: int) -> int:
     from analyzer.cli.narration import note
     from analyzer.report.escape import printable
-    from analyzer.report.units import bytes_text, pages_text
+    from analyzer.report.units import bytes_text, left_out, pages_text
     from traces.capture.plan import Plan
 
     plan = Plan(label_by)
@@ -290,7 +290,7 @@ def _plan(processes: "list[Process]", label_by: str, threads: int) -> int:
         f"at most about {bytes_text(plan.file_bytes())}"
     )
     for why, count in plan.skipped.items():
-        note(f"skipped: {count} {why}")
+        note(f"skipped: {left_out(count, why)}")
     return 0
 
 

@@ -183,7 +183,7 @@ def _with_progress(steps: Iterator[int], total: int, quiet: bool) -> Iterator[in
 
 def _summarise(conversion: "Conversion", output: Path, seconds: float) -> None:
     from analyzer.cli.narration import note
-    from analyzer.report.units import bytes_text, count_text, pages_text
+    from analyzer.report.units import bytes_text, count_text, left_out, pages_text
     from traces.trace import Trace
 
     for done in conversion.converted:
@@ -195,7 +195,7 @@ def _summarise(conversion: "Conversion", output: Path, seconds: float) -> None:
         )
         for why, count in account.skipped.items():
             if count:
-                note(f"skipped: {count} {why}")
+                note(f"skipped: {left_out(count, why)}")
     rows = sum(done.rows for done in conversion.converted)
     note(
         f"{output}: {count_text(rows)} pages ({pages_text(rows)}), "

@@ -224,6 +224,7 @@ def _reports(
     """Reports on several sources, and their summary; the exit code."""
     from analyzer.report.batch.document import drawn
     from analyzer.report.batch.entry import Batch
+    from analyzer.report.units import counted
 
     output: Path | None = options["output"]
     out_dir: Path | None = options["out_dir"]
@@ -250,7 +251,7 @@ def _reports(
         text = data if drawing.form == "parquet" else data.decode()
         write(text, output, options["quiet"])
     elif not options["quiet"]:
-        note(f"wrote {len(batch.good)} reports and {out_dir / summary}")
+        note(f"wrote {counted(len(batch.good), 'report')} and {out_dir / summary}")
     if not batch.good:
         return ExitCode.INPUT
     return ExitCode.PARTIAL if batch.bad else ExitCode.OK

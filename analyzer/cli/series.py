@@ -205,7 +205,7 @@ def _tell_epoch(series: "Series") -> None:
 
 
 def _summarise(series: "Series", output: Path) -> None:
-    from analyzer.report.units import bytes_text, count_text
+    from analyzer.report.units import bytes_text, count_text, left_out
 
     rows = sum(epoch.rows for epoch in series.epochs)
     note(
@@ -213,6 +213,6 @@ def _summarise(series: "Series", output: Path) -> None:
         f"{bytes_text(output.stat().st_size)}"
     )
     for why, count in series.tally.counted().items():
-        note(f"skipped: {count} {why}")
+        note(f"skipped: {left_out(count, why)}")
     for sentence in series.limits:
         note(f"limit: {sentence}")

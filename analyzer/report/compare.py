@@ -21,7 +21,7 @@ from analyzer.report.machine import (
 )
 from analyzer.report.markdown import escaped
 from analyzer.report.rows import compared, fitting_sentence
-from analyzer.report.summary import bounds, limits
+from analyzer.report.summary import bounds, limits, saved
 from analyzer.report.text import gain, labelled, marked, signed
 from analyzer.report.units import (
     NOTHING,
@@ -177,13 +177,15 @@ def _change(comparison: Comparison) -> int:
 
 def _headline(comparison: Comparison) -> str:
     a, b = pages_saved(comparison.a), pages_saved(comparison.b)
+    sure = not (at_least(comparison.a) or at_least(comparison.b))
+    far = "" if sure else " as far as that can be told"
     if a == b:
-        return f"A and B save the same, {pages_text(a)}"
+        return f"A and B save the same{far}, {pages_text(a)}"
     more = "more" if b > a else "less"
     part = f" ({_relative(b - a, a)})" if a else ""
     return (
-        f"B saves {pages_text(abs(b - a))} {more} than A{part}: {pages_text(b)} "
-        f"instead of {pages_text(a)}"
+        f"B saves {pages_text(abs(b - a))} {more} than A{part}{far}: "
+        f"{saved(comparison.b)} instead of {saved(comparison.a)}"
     )
 
 

@@ -20,6 +20,7 @@ from analyzer.report.units import (
     bytes_text,
     count_text,
     counted,
+    left_out,
     pages_text,
     share_text,
 )
@@ -70,7 +71,7 @@ def inventory_of_trace(facts: Facts, found: "Survey") -> Inventory:
         sentences["memory"] = f"{bytes_text(facts.meminfo['MemTotal'])} in the host"
     if facts.skipped:
         sentences["left out"] = ", ".join(
-            f"{count} {reason}" for reason, count in facts.skipped.items()
+            left_out(count, reason) for reason, count in facts.skipped.items()
         )
     members = asdict(facts)
     for told in ("limits", "kernel", "captured_at"):

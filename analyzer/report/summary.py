@@ -105,7 +105,8 @@ def nothing_offered(result: ReplayResult) -> str:
         )
     if policy == MergePolicy(Offer.CAPTURED):
         return (
-            "nothing was offered to ksmd, as no mapping was mergeable; try --policy all"
+            "nothing was offered to ksmd, as no mapping is known to have been "
+            "mergeable; try --policy all"
         )
     if policy != MergePolicy():
         return f"nothing was offered to ksmd: the policy was {printable(str(policy))}"

@@ -76,6 +76,13 @@ def _scaled(value: int, base: int, units: tuple[str, ...]) -> tuple[str, str]:
     return f"{scaled:.{decimals}f}", units[at]
 
 
+def left_out(number: int, reason: str) -> str:
+    """*number* of what a *reason* for leaving it out begins with, such as `pages`."""
+    one = {"pages": "page", "parts": "part", "processes": "process"}
+    what, _, rest = reason.partition(" ")
+    return f"{number} {one.get(what, what) if number == 1 else what} {rest}"
+
+
 def counted(number: int, one: str, more: str = "") -> str:
     """*number* of what one is called *one*, and several *more*, else with an s."""
     return f"{count_text(number)} {one if number == 1 else more or f'{one}s'}"

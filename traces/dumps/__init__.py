@@ -217,14 +217,14 @@ def _opened_archive(source: Source, asked: Asked, form: str | None) -> Dump:
         else:
             kept.keep(member)
     if found is None:
-        why = tar.cut or source.cut
+        why = source.cut or tar.cut
         raise InputError(
             f"{source.path}: an archive that holds no dump known here"
             + (f", and {why}" if why else ""),
             hint="unpack it with GNU tar, which keeps holes, and name the dump",
         )
     dump = _opened_file(found, asked, form)
-    dump.account.damage = tar.cut or source.cut
+    dump.account.damage = source.cut or tar.cut
     return dump
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from results import HOSTILE, empty, other_result, result
+from results import HOSTILE, empty, other_result, result, uncertain_result
 
 from analyzer.compare import UNITS, compare
 from analyzer.expression.expression import Expression
@@ -36,6 +36,17 @@ def test_the_headline_says_by_how_much_b_is_more_or_less():
     assert text(same).startswith("A and B save the same, 4.97 GiB\n")
     from_nothing = text(EMPTY.swapped()).splitlines()[0]
     assert from_nothing == "B saves 4.97 GiB more than A: 4.97 GiB instead of 0 B"
+
+
+def test_the_headline_says_where_savings_are_but_the_least():
+    told = text(compare(result(), uncertain_other()), width=200).splitlines()[0]
+    assert told.endswith(
+        " as far as that can be told: at least 4.58 GiB instead of 4.97 GiB"
+    )
+
+
+def uncertain_other():
+    return replace(other_result(), uncertainty=uncertain_result().uncertainty)
 
 
 def test_it_says_which_settings_differ():

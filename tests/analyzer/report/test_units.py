@@ -6,6 +6,7 @@ from analyzer.report.units import (
     bytes_text,
     count_text,
     duration_text,
+    left_out,
     pages_text,
     profit_text,
     share_text,
@@ -30,6 +31,12 @@ from analyzer.report.units import (
 )
 def test_bytes_have_three_digits_and_an_iec_unit(value, shown):
     assert bytes_text(value) == shown
+
+
+def test_one_of_what_is_left_out_is_one():
+    assert left_out(1, "pages of files") == "1 page of files"
+    assert left_out(2, "pages of files") == "2 pages of files"
+    assert left_out(1, "parts of pages, where") == "1 part of pages, where"
 
 
 def test_pages_are_drawn_as_their_bytes():

@@ -161,7 +161,7 @@ def test_anyone_captures_their_own_and_hears_what_is_missing(start, nobody):
     if "ptrace_scope" in ran.stderr:
         pytest.skip("Yama lets nobody read a process that is not a descendant")
     assert ran.returncode == 1, ran.stderr
-    assert "skipped: 1 processes without permission" in ran.stderr
+    assert "skipped: 1 process without permission" in ran.stderr
     assert "lower and an upper bound" in ran.stderr
     trace = Trace.open(nobody.folder / "t")
     assert trace.processes["pid"].to_list() == [mine.pid]

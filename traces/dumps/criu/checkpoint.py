@@ -85,8 +85,8 @@ _PARASITE: Final = (
     "into it, it made a copy of the file's page"
 )
 _FORKED: Final = (
-    "CRIU does not tell which pages processes still shared since fork: each of them "
-    "counts, so savings are an upper bound"
+    "CRIU does not tell which pages processes still shared since fork, so savings are "
+    "a lower and an upper bound"
 )
 _UNFINISHED: Final = (
     "CRIU did not finish this dump (there is no inventory.img): it failed after the "

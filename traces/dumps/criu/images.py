@@ -262,7 +262,7 @@ class PackedImages:
     def __init__(self, unpacked: Unpacked, folder: str) -> None:
         self._unpacked, self.folder = unpacked, folder
         self.path = unpacked.source.path / folder
-        self.cut = unpacked.archive.cut or unpacked.source.cut
+        self.cut = unpacked.source.cut or unpacked.archive.cut
         """Why the archive ended before its end."""
         self.names: Collection[str] = {
             posixpath.basename(name): None

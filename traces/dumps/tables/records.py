@@ -113,7 +113,7 @@ class Csv:
             names = next(csv.reader([line.decode()], delimiter=layout.delimiter), [])
         except (ValueError, csv.Error):
             raise InputError(
-                f"{source.path}: begins with {line[:_SHOWN]!r}, expected a line of CSV"
+                f"{source.path}: begins with {line[:8]!r}, expected a line of CSV"
             ) from None
         if not layout.header:
             names = [str(at + 1) for at in range(len(names))]
