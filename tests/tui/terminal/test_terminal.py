@@ -2,11 +2,12 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from terminal import SIZES, VIEWS, Terminal, eventually
+from terminal import PATIENCE, SIZES, VIEWS, Terminal, eventually
 
 from tui.keys import all_keys, shown_keys
 
@@ -22,16 +23,36 @@ PRESSED = {shown_keys(name): name for name in (
 )}  # fmt: skip
 """What the help calls a key → Textual's name of it."""
 
-NOT_PRESSED = {"app.quit", "app.interrupt", "app.suspend", "jobs.reload"}
-"""What ends it, or takes the view away that the next key is meant for."""
+NOT_PRESSED = {"app.quit", "app.interrupt", "app.suspend", "app.help", "jobs.reload"}
+"""What ends it, or takes the view away that the next key is meant for; and help, which
+is looked at after the others."""
 
 
 def walk(terminal: Terminal) -> None:
     """Through all views by their numbers."""
     for key, words in VIEWS.items():
         # In What-if, digits are typed into the knobs; the pane beside has none.
-        terminal.press("tab", key)
-        terminal.wait_for(words)
+        press_until(
+            terminal,
+            ("escape", "tab", key),
+            lambda words=words: words in terminal.screen.text(),
+        )
+
+
+def press_until(
+    terminal: Terminal, keys: tuple[str, ...], holds: Callable[[], bool]
+) -> None:
+    """Press *keys* again and again, as people do, until *holds*."""
+    end = time.perf_counter() + PATIENCE
+    while not holds():
+        assert time.perf_counter() < end, terminal.screen.text()
+        terminal.press(*keys)
+        terminal.settle()
+
+
+def helped(terminal: Terminal, shown: bool) -> Callable[[], bool]:
+    """Whether the help is, or is not, on the screen."""
+    return lambda: ("esc closes" in terminal.screen.text()) is shown
 
 
 def replaying(terminal: Terminal) -> int:
@@ -86,6 +107,7 @@ def test_every_key_of_the_help_is_survived(start: Start, capture: Path) -> None:
         for key in all_keys()
         if key.id not in NOT_PRESSED
         for name in dict.fromkeys(PRESSED.get(word, word) for word in key.keys.split())
+        if name not in VIEWS
     ]
     assert len(keys) > 60
     with start(capture) as terminal:
@@ -95,18 +117,15 @@ def test_every_key_of_the_help_is_survived(start: Start, capture: Path) -> None:
             for key in keys:
                 # Whatever it opened is closed again, or the next would be typed there.
                 terminal.press(key, "escape", "escape")
-            # A window that was slow to open outlives the escapes meant for it.
-            for _ in range(3):
-                terminal.press("escape")
-                terminal.settle(0.1)
-            terminal.press("question_mark")
-            terminal.wait_for("esc closes")
-            terminal.press("escape")
-            terminal.wait_until(
-                lambda: "esc closes" not in terminal.screen.text(), "its end"
-            )
+            # A window that was slow to open outlives the escapes meant for it. Help is
+            # not among the keys: once it is seen, all of them have been worked off.
+            press_until(terminal, ("escape", "question_mark"), helped(terminal, True))
+            press_until(terminal, ("escape",), helped(terminal, False))
+        terminal.press("1")
+        terminal.wait_for("Saved")
         terminal.press("R")
-        terminal.wait_for(VIEWS["7"])
+        terminal.wait_until(lambda: "Saved" not in terminal.screen.text(), "a replay")
+        terminal.wait_for("Saved")
         terminal.press("q")
         assert terminal.wait_for_end() == 0, terminal.screen.text()
         terminal.assert_restored()
